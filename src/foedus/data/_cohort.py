@@ -1,0 +1,236 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Values at clients, as every source makes them and every runtime reads them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from foedus.data._elements import Array, Columns, Elements, Ragged, flat_columns, has_rows, map_columns, stack
+from foedus.data._keys import ClientId
+from foedus.errors import DataError, place
+from foedus.types import STRING, Sequence, Struct, Tensor, Type, check_assignable, to_plain
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """One value for each of several clients.
+
+    Args:
+        ids: The clients, each once: all strings or all whole numbers.
+        type: The type of one client's value.
+        value: An array ``[clients, ...]`` for a tensor, a ``Ragged`` for a sequence, a tuple for a struct.
+    """
+
+    ids: tuple[ClientId, ...]
+    type: Type
+    value: Any
+
+    def __post_init__(self) -> None:
+        twice = next((i for i, times in Counter(self.ids).items() if times > 1), None)
+        if twice is not None:
+            raise DataError(f"Client {twice!r} is in the cohort twice", at=place())
+        if len({isinstance(i, str) for i in self.ids}) > 1:
+            raise DataError("Client ids are all strings or all whole numbers", found=self.ids[:5], at=place())
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def client(self, index: int) -> Any:
+        """The plain value of one client, by its index in ``ids``."""
+        return _at(self.value, index, self.ids[index])
+
+    def order(self) -> list[int]:
+        """The clients' indices in the order of their ids, in which runtimes reduce."""
+        return sorted(range(len(self.ids)), key=self.ids.__getitem__)
+
+    def take(self, indices: Iterable[int]) -> Cohort:
+        """The cohort of some of the clients, in the order given; columns are shared."""
+        chosen = np.fromiter(indices, dtype=np.int64)
+        ids = tuple(self.ids[i] for i in chosen)
+        return Cohort(ids, self.type, _take(self.value, chosen))
+
+
+@runtime_checkable
+class Source(Protocol):
+    """What can stand for values at clients in a call."""
+
+    def cohort(self) -> Cohort:
+        """Its values as a cohort."""
+        ...
+
+
+def _at(value: Any, index: int, client: ClientId) -> Any:
+    if isinstance(value, Ragged):
+        return Elements(value, index, client)
+    if isinstance(value, tuple):
+        return tuple(_at(item, index, client) for item in cast("tuple[Any, ...]", value))
+    return value[index]
+
+
+def _take(value: Any, chosen: Array) -> Any:
+    if isinstance(value, Ragged):
+        return replace(value, first=value.first[chosen], count=value.count[chosen])
+    return tuple(_take(item, chosen) for item in value) if isinstance(value, tuple) else value[chosen]
+
+
+def cohort_of(values: Mapping[ClientId, Any] | Iterable[Any], member: Type) -> Cohort:
+    """Makes a cohort of Python values.
+
+    Args:
+        values: One value a client: a mapping from ids, or a list, whose indices become the ids. A sequence is a list
+            of its elements, or (cheaper) an array or a mapping of arrays with the elements along the first dimension.
+        member: The type of one value.
+
+    Returns:
+        The cohort.
+
+    Raises:
+        DataError: If a client's value does not match; the error names the client and the path.
+    """
+    if isinstance(values, Mapping):
+        named = cast("Mapping[ClientId, Any]", values)
+        ids, items = tuple(named.keys()), list(named.values())
+    else:
+        items = list(values)
+        ids = tuple(range(len(items)))
+    plain = [
+        to_member(item, member, f"the value of client {i!r}", i) for i, item in zip(ids, items, strict=True)
+    ]
+    return Cohort(ids, member, _gather(plain, member))
+
+
+def to_member(value: Any, member: Type, what: str, client: ClientId = 0) -> Any:
+    """Takes the value of one client, or of the server, apart.
+
+    Args:
+        value: The Python value.
+        member: Its type.
+        what: What it is, for the error's text.
+        client: Whose it is.
+
+    Returns:
+        Arrays, tuples, and ``Elements`` for sequences.
+
+    Raises:
+        TypeMismatchError: If it is not of the type; the error names the path.
+    """
+
+    def sequence(value: Any, type_: Sequence, what: str, path: str) -> Elements:
+        if isinstance(value, Elements):
+            check_assignable(type_.element, value.ragged.transformed, what)
+            return value
+        columns, rows, count = _stored(value, type_.element, what, path)
+        zero = np.zeros(1, dtype=np.int64)
+        return Elements(Ragged(type_.element, columns, zero, zero + count, rows), 0, client)
+
+    return to_plain(value, member, what, sequences=sequence)
+
+
+def _is_columnar(value: Any, element: Type) -> bool:
+    if isinstance(element, Tensor):
+        return hasattr(value, "dtype") and hasattr(value, "shape")
+    return isinstance(value, Mapping)
+
+
+def _stored(value: Any, element: Type, what: str, path: str) -> tuple[Columns, Array | None, int]:
+    """Columns, row offsets and number of elements of a sequence given as elements or as columns."""
+    if not has_rows(element) and _is_columnar(value, element):
+        columns = to_plain(value, _prepend(element), what, path)
+        lengths = {len(column) for column in flat_columns(columns)}
+        if len(lengths) > 1:
+            raise DataError(
+                f"The columns of {what} differ in length", found=f"lengths {sorted(lengths)}", at=place(path)
+            )
+        return columns, None, lengths.pop() if lengths else 0
+    elements = [to_plain(item, element, what, f"{path}[{i}]") for i, item in enumerate(value)]
+    if not has_rows(element):
+        return stack(elements) if elements else empty_columns(element), None, len(elements)
+    sizes = [{len(leaf) for leaf in flat_columns(e)} for e in elements]
+    uneven = next((i for i, found in enumerate(sizes) if len(found) != 1), None)
+    if uneven is not None:
+        raise DataError(
+            f"The leaves of one batch of {what} differ in length",
+            found=f"lengths {sorted(sizes[uneven])}",
+            at=place(f"{path}[{uneven}]"),
+        )
+    rows = np.cumsum([0, *(found.pop() for found in sizes)], dtype=np.int64)
+    return concatenate(elements) if elements else empty_columns(element), rows, len(elements)
+
+
+def _prepend(element: Type) -> Type:
+    match element:
+        case Tensor(dtype, shape):
+            return Tensor(dtype, (None, *(shape or ())))
+        case Struct(fields, container):
+            return Struct(tuple((name, _prepend(t)) for name, t in fields), container)
+        case _:
+            raise AssertionError(f"{element} is in a sequence; please report")
+
+
+def empty_columns(element: Type) -> Columns:
+    """Columns of no rows for elements of a type."""
+    match element:
+        case Tensor(dtype, shape):
+            known = tuple(size for size in shape or () if size is not None)
+            return np.zeros((0, *known), dtype=object if dtype == STRING else dtype)
+        case Struct(fields):
+            return tuple(empty_columns(t) for _, t in fields)
+        case _:
+            raise AssertionError(f"{element} is in a sequence; please report")
+
+
+def concatenate(columns: list[Columns]) -> Columns:
+    """Joins nested columns of one type row-wise; there is at least one."""
+    if isinstance(columns[0], tuple):
+        return tuple(concatenate(list(parts)) for parts in zip(*columns, strict=True))
+    return np.concatenate(columns)
+
+
+def _gather(plain: list[Any], member: Type) -> Any:
+    """Turns one plain value a client into columns over clients."""
+    match member:
+        case Sequence(element):
+            return _gather_sequences(plain, element)
+        case Struct(fields):
+            return tuple(_gather([item[i] for item in plain], t) for i, (_, t) in enumerate(fields))
+        case Tensor(dtype, shape):
+            if shape is None or None in shape:
+                values = np.empty(len(plain), dtype=object)
+                values[:] = plain
+                return values
+            stored = object if dtype == STRING else dtype
+            return np.stack(plain) if plain else np.zeros((0, *shape), dtype=stored)  # type: ignore[arg-type]
+        case _:
+            raise AssertionError(f"{member} is at clients; please report")
+
+
+def _gather_sequences(plain: list[Elements], element: Type) -> Ragged:
+    counts = np.array([len(list(e)) if e.ragged.transforms else e.ragged.count[e.index] for e in plain], dtype=np.int64)
+    parts = [_own_columns(e) for e in plain]
+    columns = concatenate([part for part, _ in parts]) if parts else empty_columns(element)
+    first = np.cumsum([0, *counts])[:-1] if len(counts) else counts
+    if not has_rows(element):
+        return Ragged(element, columns, first, counts)
+    sizes = np.concatenate([np.zeros(0, dtype=np.int64), *(size for _, size in parts)])
+    return Ragged(element, columns, first, counts, np.cumsum([0, *sizes], dtype=np.int64))
+
+
+def _own_columns(elements: Elements) -> tuple[Columns, Array]:
+    """The rows of one client's sequence, transforms applied, and the number of rows of each element."""
+    ragged = elements.ragged
+    if ragged.transforms:
+        columns, rows, count = _stored(
+            list(elements), ragged.transformed, f"the value of client {elements.client!r}", ""
+        )
+        return columns, np.ones(count, dtype=np.int64) if rows is None else np.diff(rows)
+    start, count = int(ragged.first[elements.index]), int(ragged.count[elements.index])
+    if ragged.rows is None:
+        return map_columns(lambda column: column[start : start + count], ragged.columns), np.ones(count, np.int64)
+    low, high = int(ragged.rows[start]), int(ragged.rows[start + count])
+    return map_columns(lambda c: c[low:high], ragged.columns), np.diff(ragged.rows[start : start + count + 1])

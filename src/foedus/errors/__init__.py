@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every exception that Foedus raises at a user.
+
+```
+FoedusError
+├── TypeMismatchError (TypeError)
+│   ├── PlacementError
+│   └── StructureError
+├── TypeSyntaxError (ValueError)
+├── ArgumentError (ValueError)
+├── TracingError (TypeError)
+├── CompositionError (TypeError)
+├── ExecutionError (RuntimeError)
+│   └── ClientError
+├── UnsupportedError (NotImplementedError)
+├── DataError (ValueError)
+│   └── CorruptDataError
+├── MissingDataError (FileNotFoundError)
+├── OutputError (OSError)
+├── MissingExtraError (ImportError)
+└── EnvironmentMismatchError (RuntimeError)
+```
+"""
+
+from foedus.errors._here import describe_line, failing_line, place, user_line
+from foedus.errors._tree import (
+    ArgumentError,
+    ClientError,
+    CompositionError,
+    CorruptDataError,
+    DataError,
+    EnvironmentMismatchError,
+    ExecutionError,
+    FoedusError,
+    MissingDataError,
+    MissingExtraError,
+    OutputError,
+    PlacementError,
+    StructureError,
+    TracingError,
+    TypeMismatchError,
+    TypeSyntaxError,
+    UnsupportedError,
+)
+
+__all__ = [
+    "ArgumentError",
+    "ClientError",
+    "CompositionError",
+    "CorruptDataError",
+    "DataError",
+    "EnvironmentMismatchError",
+    "ExecutionError",
+    "FoedusError",
+    "MissingDataError",
+    "MissingExtraError",
+    "OutputError",
+    "PlacementError",
+    "StructureError",
+    "TracingError",
+    "TypeMismatchError",
+    "TypeSyntaxError",
+    "UnsupportedError",
+    "describe_line",
+    "failing_line",
+    "place",
+    "user_line",
+]

@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the user's own line: the innermost frame outside Foedus and the array frameworks."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from types import FrameType
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_FOREIGN = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", "<frozen ")
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+
+
+def _is_users(path: str) -> bool:
+    if path.startswith((_PACKAGE, _STANDARD_LIBRARY)) or any(part in path for part in _FOREIGN):
+        return False
+    return not path.startswith("<") or path.startswith(("<ipython", "<stdin", "<string", "<doctest"))
+
+
+def describe_line(path: str, line: int) -> str:
+    """Says where a line of source stands, for an error's text.
+
+    Args:
+        path: The file's path as Python records it; a notebook's cell has an invented one.
+        line: The line's number, from 1.
+
+    Returns:
+        Such as ``train.py:41`` or, in a notebook, ``line 3 of the cell``, followed by the line itself if known.
+    """
+    source = linecache.getline(path, line).strip()
+    shown = f": {source}" if source else ""
+    if "ipykernel_" in path or path.startswith("<ipython"):
+        return f"line {line} of the cell{shown}"
+    return f"{os.path.basename(path)}:{line}{shown}"
+
+
+def user_line() -> str | None:
+    """Describes the line of the user's code that led here.
+
+    Returns:
+        See `describe_line`; None where no frame belongs to a user.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if _is_users(frame.f_code.co_filename):
+            return describe_line(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def failing_line(error: BaseException) -> str | None:
+    """Describes the innermost line of the user's code in an exception's traceback.
+
+    Args:
+        error: An exception that was raised.
+
+    Returns:
+        See `describe_line`; None where no frame of the traceback belongs to a user.
+    """
+    found = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        path = traceback.tb_frame.f_code.co_filename
+        if _is_users(path):
+            found = describe_line(path, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return found
+
+
+def place(*parts: str | None) -> str | None:
+    """Joins what is known of an error's place with commas.
+
+    Args:
+        *parts: Descriptions, None where nothing is known.
+
+    Returns:
+        The known parts and the user's line, or None.
+    """
+    known = [part for part in (*parts, user_line()) if part]
+    return ", ".join(known) if known else None

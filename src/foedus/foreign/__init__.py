@@ -1,0 +1,8 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""The seam between the language and the frameworks that local code is written in."""
+
+from foedus.foreign._kind import Kind, NoJax
+from foedus.foreign._table import kind
+
+__all__ = ["Kind", "NoJax", "kind"]

@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""The JAX front end: plain Python functions over arrays, structs and sequences as local code.
+
+Functions are traced and run with 64-bit types enabled, so that a dtype is what the type says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from foedus.data import Elements, Ragged, Span, empty_columns, flat_columns, has_rows, map_columns
+from foedus.errors import FoedusError, TracingError, failing_line, place
+from foedus.foreign import NoJax
+from foedus.frontends._jax_sequence import EagerSequence, FlatSequence, Sequence, wrap
+from foedus.ir import Foreign
+from foedus.types import (
+    STRING,
+    Function,
+    Struct,
+    Tensor,
+    Type,
+    container_of,
+    parts_of,
+    pack,
+    walk,
+)
+from foedus.types import Sequence as SequenceType
+
+__all__ = ["KIND", "Sequence"]
+
+_PROBES = (3, 5)
+"""Lengths tried for an unknown dimension: what differs in the results depends on it."""
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JaxFunction:
+    """The payload of a leaf: a pure Python function, traced anew for each set of shapes, as ``jax.jit`` does.
+
+    Args:
+        fn: The user's function.
+        parameter: The type of its argument, None where it takes none.
+        spread: Whether it takes the fields of its argument one by one.
+    """
+
+    fn: Callable[..., Any]
+    parameter: Type | None
+    spread: bool
+
+    def call(self, plain: Any) -> Any:
+        """Applies the function to a plain argument; the result is in the user's containers."""
+        if self.parameter is None:
+            return self.fn()
+        if not self.spread:
+            return self.fn(_to_user(plain, self.parameter))
+        assert isinstance(self.parameter, Struct)
+        items = zip(self.parameter.fields, plain, strict=True)
+        return self.fn(*(_to_user(item, t) for (_, t), item in items))
+
+
+def _to_user(plain: Any, type_: Type) -> Any:
+    match plain:
+        case Elements():
+            return EagerSequence.of(plain)
+        case Span():
+            return FlatSequence.of(plain)
+        case tuple() if isinstance(type_, Struct):
+            return pack(type_, [_to_user(p, t) for (_, t), p in zip(type_.fields, plain, strict=True)])
+        case _:
+            return jnp.asarray(plain)
+
+
+def _to_plain(value: Any) -> Any:
+    """Takes the user's containers off a result."""
+    parts = parts_of(value)
+    if parts is not None:
+        return tuple(_to_plain(item) for _, item in parts)
+    array = jnp.asarray(value)
+    return jnp.asarray(array, dtype=array.dtype)
+
+
+def _result_type(value: Any, path: str = "") -> Type:
+    if isinstance(value, Sequence):
+        raise TracingError("Local code in JAX cannot return a sequence", at=place(path), hint="fold it")
+    parts = parts_of(value)
+    if parts is not None:
+        fields = tuple((name, _result_type(item, f"{path}.{name}")) for name, item in parts)
+        return Struct(fields, container_of(value))
+    try:
+        array = jnp.asarray(value)
+        return Tensor(np.dtype(array.dtype), tuple(array.shape))
+    except TypeError as error:
+        raise TracingError(
+            "Local code in JAX returns what is no array",
+            found=f"{type(value).__name__}: {value!r}"[:120],
+            at=place(f"{path} of the result" if path else "the result"),
+        ) from error
+
+
+def _spreads(fn: Callable[..., Any], parameter: Type | None) -> bool:
+    """Whether the fields of the argument are passed one by one."""
+    if not isinstance(parameter, Struct):
+        return False
+    try:
+        signature = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [p for p in signature if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p for p in positional if p.default is p.empty]
+    if len(required) == 1 or (not required and len(positional) == 1):
+        return False
+    if len(required) <= len(parameter.fields) <= len(positional):
+        return True
+    raise TracingError(
+        f"The function {getattr(fn, '__name__', 'given')!r} takes {len(required)} arguments",
+        found=", ".join(p.name for p in positional) or "none",
+        expected=f"one argument, or one for each of the {len(parameter.fields)} fields of {parameter}",
+        at=place(),
+    )
+
+
+class _ProbeHints:
+    """Lengths for a trace that only asks for types."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def counts(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    def row_sizes(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    def most_rows(self) -> int:
+        return self.length
+
+    def slack(self) -> int:
+        return 0
+
+
+def _probe(type_: Type, length: int) -> Any:
+    """Abstract arguments of a type; sequences as the arrays that ``_rebuild`` makes them of."""
+    match type_:
+        case Tensor(dtype, shape):
+            if dtype == STRING:
+                raise TracingError(
+                    "JAX has no strings", found=type_, at=place(), hint="turn strings into numbers before"
+                )
+            if shape is None:
+                raise TracingError("JAX needs to know the rank of an array", found=type_, at=place())
+            return jax.ShapeDtypeStruct(tuple(length if size is None else size for size in shape), dtype)
+        case Struct(fields):
+            return tuple(_probe(t, length) for _, t in fields)
+        case SequenceType(element):
+            rows = tuple(
+                jax.ShapeDtypeStruct((length, *column.shape[1:]), column.dtype)
+                for column in flat_columns(empty_columns(element))
+            )
+            scalar = jax.ShapeDtypeStruct((), np.int32)
+            return rows, scalar, scalar, jax.ShapeDtypeStruct((length + 1,), np.int32)
+        case _:
+            raise TracingError("Local code takes plain values only", found=type_, at=place())
+
+
+def _rebuild(probed: Any, type_: Type, length: int) -> Any:
+    match type_:
+        case Struct(fields):
+            return tuple(_rebuild(p, t, length) for (_, t), p in zip(fields, probed, strict=True))
+        case SequenceType(element):
+            rows, first, count, offsets = probed
+            supply = iter(rows)
+            columns = map_columns(lambda _: next(supply), empty_columns(element))
+            ragged = Ragged(element, columns, first, count, offsets if has_rows(element) else None)
+            return Span(ragged, first, count, (), _ProbeHints(length))
+        case _:
+            return probed
+
+
+@final
+class JaxKind:
+    """Implements ``foedus.foreign.Kind`` for JAX."""
+
+    def trace(self, fn: Callable[..., Any], parameter: Type | None) -> Foreign:
+        """See ``Kind.trace``."""
+        if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(parameter)) if parameter else False:
+            raise TracingError("JAX has no strings", found=parameter, at=place())
+        payload = JaxFunction(fn, parameter, _spreads(fn, parameter))
+        unknown = parameter is not None and any(
+            isinstance(t, Tensor) and t.shape is not None and None in t.shape for t in walk(parameter)
+        )
+        result, content = _trace_once(payload, _PROBES[0])
+        if unknown:
+            result = _join(result, _trace_once(payload, _PROBES[1])[0])
+        type_ = Function(parameter, result)
+        digest = hashlib.sha256(f"jax\0{type_}\0".encode() + content).hexdigest()
+        return Foreign("jax", payload, type_, digest)
+
+    def run(self, payload: JaxFunction, argument: Any) -> Any:
+        """See ``Kind.run``: operation by operation, in Python."""
+        with jax.enable_x64(True):
+            result = _to_plain(payload.call(argument))
+            return jax.tree.map(np.asarray, result)
+
+    def as_jax(self, payload: JaxFunction) -> Callable[[Any], Any] | NoJax:
+        """See ``Kind.as_jax``."""
+        return partial(_call_plain, payload)
+
+
+def _call_plain(payload: JaxFunction, plain: Any) -> Any:
+    return _to_plain(payload.call(plain))
+
+
+def _trace_once(payload: JaxFunction, length: int) -> tuple[Type, bytes]:
+    """The result's type and the content of a trace, with one length for all unknown dimensions."""
+    types: list[Type] = []
+
+    def flat(probed: Any) -> Any:
+        parameter = payload.parameter
+        value = payload.call(None if parameter is None else _rebuild(probed, parameter, length))
+        types.append(_result_type(value))
+        return _to_plain(value)
+
+    with jax.enable_x64(True):
+        probed = None if payload.parameter is None else _probe(payload.parameter, length)
+        try:
+            jaxpr = jax.make_jaxpr(flat)(probed)
+        except FoedusError:
+            raise
+        except Exception as error:
+            raise TracingError(
+                f"JAX cannot trace {getattr(payload.fn, '__name__', 'the function')!r}",
+                found=f"{type(error).__name__}: {_first_lines(error)}",
+                expected=f"a function of {payload.parameter}" if payload.parameter else "a function",
+                at=failing_line(error) or place(),
+            ) from error
+    content = _ADDRESS.sub("", str(jaxpr)).encode()
+    return types[-1], content + b"".join(_constant_bytes(c) for c in jaxpr.consts)
+
+
+def _constant_bytes(constant: Any) -> bytes:
+    array = np.asarray(constant)
+    return f"\0{array.dtype}{array.shape}".encode() + array.tobytes()
+
+
+def _first_lines(error: Exception) -> str:
+    return "\n".join(line for line in str(error).splitlines()[:4] if line.strip())
+
+
+def _join(one: Type, other: Type) -> Type:
+    """The type of results whose dimensions differ where they depend on an unknown length."""
+    match one, other:
+        case Tensor(dtype, shape), Tensor(_, shape_2) if shape is not None and shape_2 is not None:
+            if len(shape) != len(shape_2):
+                raise TracingError("The rank of a result depends on the length of an argument", at=place())
+            return Tensor(dtype, tuple(a if a == b else None for a, b in zip(shape, shape_2, strict=True)))
+        case Struct(fields, container), Struct(fields_2):
+            joined = zip(fields, fields_2, strict=True)
+            return Struct(tuple((name, _join(t, t_2)) for (name, t), (_, t_2) in joined), container)
+        case _:
+            raise TracingError("The result's type depends on the length of an argument", at=place())
+
+
+KIND = JaxKind()

@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""The type checker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from foedus.errors import TypeMismatchError
+from foedus.intrinsics import TABLE, result_type
+from foedus.ir._nodes import (
+    Block,
+    Call,
+    Foreign,
+    Intrinsic,
+    Lambda,
+    Literal,
+    Node,
+    Record,
+    Reference,
+    Selection,
+)
+from foedus.ir._text import show_program
+from foedus.types import Federated, Type, check_assignable
+
+_MOST_SHOWN = 200
+
+
+def check(node: Node) -> Type:
+    """Checks that a program is well typed and closed.
+
+    What a node can tell alone was checked when it was built; this checks names against what binds them and
+    operators against the table.
+
+    Args:
+        node: The program.
+
+    Returns:
+        Its type.
+
+    Raises:
+        TypeMismatchError: If it is not; the error shows the part that is wrong.
+    """
+    _check(node, {})
+    return node.type
+
+
+def _check(node: Node, scope: Mapping[str, Type]) -> None:
+    match node:
+        case Reference():
+            _check_reference(node, scope)
+        case Intrinsic():
+            _check_intrinsic(node)
+        case Lambda(parameter, parameter_type, body):
+            inner = scope if parameter is None or parameter_type is None else {**scope, parameter: parameter_type}
+            _check(body, inner)
+        case Block(bindings, result):
+            inner = dict(scope)
+            for name, child in bindings:
+                _check(child, inner)
+                inner[name] = child.type
+            _check(result, inner)
+        case Record(fields):
+            for _, child in fields:
+                _check(child, scope)
+        case Selection(source):
+            _check(source, scope)
+        case Call(function, argument):
+            _check(function, scope)
+            if argument is not None:
+                _check(argument, scope)
+        case Literal() | Foreign():
+            pass
+        case _:
+            assert_never(node)
+
+
+def _shown(node: Node) -> str:
+    text = show_program(node)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def _check_reference(node: Reference, scope: Mapping[str, Type]) -> None:
+    bound = scope.get(node.name)
+    if bound is None:
+        raise TypeMismatchError(
+            f"Nothing in the program is called {node.name!r}", expected=f"one of {', '.join(scope) or 'no names'}"
+        )
+    if bound != node.type:
+        raise TypeMismatchError(
+            f"{node.name!r} is used at another type than it has", found=node.type, expected=bound
+        )
+
+
+def _check_intrinsic(node: Intrinsic) -> None:
+    if node.name not in TABLE:
+        raise TypeMismatchError(
+            f"There is no operator {node.name!r}", expected=f"one of {', '.join(TABLE)}"
+        )
+    parameter, result = node.type.parameter, node.type.result
+    if parameter is None:
+        raise TypeMismatchError(f"{node.name} needs an argument", found=node.type)
+    placement = result.placement if isinstance(result, Federated) else None
+    inferred = result_type(node.name, parameter, placement)
+    check_assignable(result, inferred, f"the result of {_shown(node)}")

@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Walking over the nodes of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import assert_never
+
+from foedus.ir._nodes import (
+    Block,
+    Call,
+    Foreign,
+    Intrinsic,
+    Lambda,
+    Literal,
+    Node,
+    Record,
+    Reference,
+    Selection,
+)
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes that a node is directly made of, in order of evaluation."""
+    match node:
+        case Record(fields):
+            return tuple(child for _, child in fields)
+        case Selection(source):
+            return (source,)
+        case Lambda(body=body):
+            return (body,)
+        case Call(function, argument):
+            return (function,) if argument is None else (function, argument)
+        case Block(bindings, result):
+            return (*(child for _, child in bindings), result)
+        case Reference() | Literal() | Intrinsic() | Foreign():
+            return ()
+        case _:
+            assert_never(node)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """All nodes of a program, each before its children."""
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(reversed(children(node)))
+
+
+def free_names(node: Node) -> set[str]:
+    """The names that a program refers to and does not bind."""
+    match node:
+        case Reference(name):
+            return {name}
+        case Lambda(parameter, _, body):
+            return free_names(body) - {parameter or ""}
+        case Block(bindings, result):
+            free, bound = set[str](), set[str]()
+            for name, child in bindings:
+                free |= free_names(child) - bound
+                bound.add(name)
+            return free | (free_names(result) - bound)
+        case _:
+            return {name for child in children(node) for name in free_names(child)}
+
+
+def leaves_of(node: Node) -> dict[str, Foreign | Literal]:
+    """The leaves that print as a hash, by that hash: what ``parse_program`` needs beside the text."""
+    return {
+        leaf_digest(n): n
+        for n in walk(node)
+        if isinstance(n, Foreign) or (isinstance(n, Literal) and len(n.data) > MOST_PRINTED)
+    }
+
+
+MOST_PRINTED = 64
+"""Bytes of a literal that print as numbers; a larger one prints as its hash."""
+
+
+def leaf_digest(node: Foreign | Literal) -> str:
+    """The hash under which a leaf prints."""
+    if isinstance(node, Foreign):
+        return node.digest[:16]
+    return sha256(str(node.type).encode() + b"\0" + node.data).hexdigest()[:16]

@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Cohorts on a device: flat columns read by offset, placed once where they are shared between rounds."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from foedus.data import (
+    ClientId,
+    Cohort,
+    Columns,
+    Elements,
+    Filter,
+    Ragged,
+    Shuffle,
+    Span,
+    client_keys,
+    cohort_of,
+    concatenate,
+    derive_key,
+    empty_columns,
+    flat_columns,
+    map_columns,
+)
+from foedus.errors import UnsupportedError, place
+from foedus.types import STRING, Sequence, Struct, Tensor, Type, walk
+
+SLACK = 512
+"""Rows behind the last real one, so that a batch may be read past a client's end."""
+_RESIDENT_BYTES = 2**28
+"""Columns up to this size are placed whole; larger ones only if a cohort reads much of them."""
+_RESIDENT_SHARE = 0.25
+
+
+def bucket(size: int) -> int:
+    """The least of 2^k and 3*2^(k-1) that is at least ``size``: few shapes, at most half of each unused."""
+    power = 1 << max(0, (size - 1).bit_length())
+    return power * 3 // 4 if power * 3 // 4 >= size and power >= 4 else power
+
+
+def _pad(array: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+    spare = length - len(array)
+    return np.concatenate([array, np.zeros((spare, *array.shape[1:]), array.dtype)]) if spare else array
+
+
+@final
+class Shelf:
+    """Device copies of host columns, each kept as long as its host array lives."""
+
+    def __init__(self) -> None:
+        self._placed: dict[int, tuple[weakref.ref[Any], Any]] = {}
+
+    def place(self, column: np.ndarray[Any, Any]) -> Any:
+        """The device copy of a column, with ``SLACK`` rows more and padded to a bucket."""
+        key = id(column)
+        found = self._placed.get(key)
+        if found is not None and found[0]() is column:
+            return found[1]
+        padded = jax.device_put(_pad(np.asarray(column), bucket(len(column) + SLACK)))
+        self._placed[key] = (weakref.ref(column, lambda _: self._placed.pop(key, None)), padded)
+        return padded
+
+
+@dataclass
+class Lengths:
+    """Implements ``foedus.data.Hints`` for one sequence and remembers what was asked."""
+
+    known_counts: frozenset[int]
+    known_rows: frozenset[int]
+    row_bound: int
+    asked: set[str] = field(default_factory=set)
+
+    def counts(self) -> tuple[int, ...]:
+        self.asked.add("counts")
+        return tuple(sorted(self.known_counts))
+
+    def row_sizes(self) -> tuple[int, ...]:
+        self.asked.add("rows")
+        return tuple(sorted(self.known_rows))
+
+    def most_rows(self) -> int:
+        return self.row_bound
+
+    def slack(self) -> int:
+        return SLACK
+
+    def covers(self, other: Lengths) -> bool:
+        """Whether a program compiled with these answers serves other lengths."""
+        counts = "counts" not in self.asked or other.known_counts <= self.known_counts
+        rows = "rows" not in self.asked or other.known_rows <= self.known_rows
+        return counts and rows and self.row_bound == other.row_bound
+
+    def joined(self, other: Lengths) -> Lengths:
+        """Lengths for a program that serves both."""
+        return Lengths(
+            self.known_counts | other.known_counts,
+            self.known_rows | other.known_rows,
+            max(self.row_bound, other.row_bound),
+        )
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A cohort's values, ready for compiled code.
+
+    Args:
+        arrays: What the compiled program takes, nested as ``view`` expects.
+        lengths: What is known of the lengths, one for each sequence in the type.
+        template: The cohort's value with arrays left out, to rebuild spans from ``arrays``.
+    """
+
+    arrays: Any
+    lengths: list[Lengths]
+    template: Any
+
+
+def place_cohort(cohort: Cohort, order: list[int], shelf: Shelf) -> Placed:
+    """Brings a cohort onto the device, its clients in the given order.
+
+    Args:
+        cohort: The values.
+        order: Indices of its clients.
+        shelf: Where shared columns are kept.
+
+    Returns:
+        The placed values.
+
+    Raises:
+        UnsupportedError: If the values have strings or other leaves that cannot be compiled.
+    """
+    _require_compilable(cohort.type)
+    sorted_cohort = cohort.take(order)
+    lengths: list[Lengths] = []
+    arrays, template = _place(sorted_cohort.value, sorted_cohort.ids, shelf, lengths)
+    return Placed(arrays, lengths, template)
+
+
+def _require_compilable(type_: Type) -> None:
+    for part in walk(type_):
+        text = isinstance(part, Tensor) and part.dtype == STRING
+        if text:
+            raise UnsupportedError(
+                "The local runtime cannot compile strings",
+                found=type_,
+                at=place(),
+                hint="run it in foedus.runtime.reference()",
+            )
+    loose = next((t for t in _outside_sequences(type_) if t.shape is None or None in t.shape), None)
+    if loose is not None:
+        raise UnsupportedError(
+            "The local runtime cannot compile values at clients of different shapes",
+            found=loose,
+            at=place(),
+            hint="make them sequences, or run it in foedus.runtime.reference()",
+        )
+
+
+def _outside_sequences(type_: Type) -> list[Tensor]:
+    match type_:
+        case Tensor():
+            return [type_]
+        case Struct(fields):
+            return [t for _, part in fields for t in _outside_sequences(part)]
+        case _:
+            return []
+
+
+def _place(value: Any, ids: tuple[ClientId, ...], shelf: Shelf, lengths: list[Lengths]) -> tuple[Any, Any]:
+    if isinstance(value, tuple):
+        pairs = [_place(item, ids, shelf, lengths) for item in value]
+        return tuple(arrays for arrays, _ in pairs), tuple(template for _, template in pairs)
+    if not isinstance(value, Ragged):
+        return np.asarray(value), None
+    ragged = _without_filters(value, ids)
+    columns, first, rows = _resident(ragged, shelf)
+    lengths.append(_lengths(ragged))
+    keys = tuple(
+        client_keys(derive_key(t.seed), ids, "shuffle") for t in ragged.transforms if isinstance(t, Shuffle)
+    )
+    arrays = (columns, rows, first.astype(np.int32), ragged.count.astype(np.int32), keys)
+    return arrays, ragged
+
+
+def _without_filters(ragged: Ragged, ids: tuple[ClientId, ...]) -> Ragged:
+    """The sequences with their transforms applied, where these have a filter, whose outcome no offset can tell."""
+    if not any(isinstance(t, Filter) for t in ragged.transforms):
+        return ragged
+    read = [Elements(ragged, i, client) for i, client in enumerate(ids)]
+    applied = cohort_of(dict(zip(ids, read, strict=True)), Sequence(ragged.transformed)).value
+    assert isinstance(applied, Ragged)
+    return applied
+
+
+def _resident(ragged: Ragged, shelf: Shelf) -> tuple[Columns, np.ndarray[Any, Any], Any]:
+    """Columns on the device, each client's first element in them, and the offsets of rows."""
+    flat = flat_columns(ragged.columns)
+    total = sum(column.nbytes for column in flat)
+    stored = max((len(column) for column in flat), default=0)
+    read = int(ragged.count.sum()) if ragged.rows is None else stored
+    if total > _RESIDENT_BYTES and read < stored * _RESIDENT_SHARE:
+        return _gathered(ragged)
+    columns = map_columns(shelf.place, ragged.columns)
+    rows = None if ragged.rows is None else _pad_rows(ragged.rows)
+    return columns, ragged.first, rows
+
+
+def _pad_rows(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    padded = np.full(bucket(len(rows)), rows[-1], dtype=np.int32)
+    padded[: len(rows)] = rows
+    return padded
+
+
+def _gathered(ragged: Ragged) -> tuple[Columns, np.ndarray[Any, Any], Any]:
+    """Copies of only the rows that the cohort reads."""
+    pieces = [
+        map_columns(lambda column, a=int(a), n=int(n): np.asarray(column[a : a + n]), ragged.columns)
+        for a, n in zip(ragged.first, ragged.count, strict=True)
+    ]
+    columns = concatenate(pieces) if pieces else empty_columns(ragged.element)
+    first = np.cumsum([0, *ragged.count])[:-1]
+    return map_columns(lambda c: jax.device_put(_pad(c, bucket(len(c) + SLACK))), columns), first, None
+
+
+def _lengths(ragged: Ragged) -> Lengths:
+    counts = frozenset(int(n) for n in np.unique(ragged.count))
+    if ragged.rows is None:
+        return Lengths(counts, frozenset(), 0)
+    sizes = np.diff(ragged.rows)
+    of_cohort = [sizes[a : a + n] for a, n in zip(ragged.first, ragged.count, strict=True)]
+    known = frozenset(int(n) for n in np.unique(np.concatenate([np.zeros(0, np.int64), *of_cohort])))
+    return Lengths(counts, known, bucket(max(known, default=1)))
+
+
+def view(arrays: Any, template: Any, lengths: list[Lengths], index: Any) -> Any:
+    """One client's value inside compiled code.
+
+    Args:
+        arrays: The arrays of a ``Placed``, in the hands of the compiler.
+        template: Its template.
+        lengths: What the spans answer, in order; consumed from the front.
+        index: int32, the client's place in the order.
+
+    Returns:
+        The plain value, with ``Span`` for sequences.
+    """
+    if isinstance(template, tuple):
+        return tuple(view(a, t, lengths, index) for a, t in zip(arrays, template, strict=True))
+    if not isinstance(template, Ragged):
+        return jnp.asarray(arrays)[index]
+    columns, rows, first, count, keys = arrays
+    ragged = Ragged(template.element, columns, first, count, rows, template.transforms)
+    own_keys = tuple(key[index] for key in keys)
+    return Span(ragged, first[index], count[index], own_keys, lengths.pop(0))

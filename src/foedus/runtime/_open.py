@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""How runtimes are made. What a runtime needs is imported when one is made, not before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from foedus.data import ClientId
+from foedus.errors import ArgumentError, place
+
+if TYPE_CHECKING:
+    from foedus.runtime._local import LocalRuntime
+    from foedus.runtime._reference import ReferenceRuntime
+
+
+def _ids(clients: Iterable[ClientId] | int | None) -> tuple[ClientId, ...] | None:
+    if clients is None:
+        return None
+    if isinstance(clients, int):
+        if clients < 0:
+            raise ArgumentError("The number of clients is negative", found=clients, at=place())
+        return tuple(range(clients))
+    return tuple(clients)
+
+
+def reference(*, clients: Iterable[ClientId] | int | None = None) -> ReferenceRuntime:
+    """The reference runtime: slow, obvious, and the meaning of every program.
+
+    It runs one client after another in plain Python, so that ``print`` and breakpoints inside local code work, and
+    keeps a log of what crossed between placements in ``crossings``.
+
+    Args:
+        clients: The clients (ids, or how many) for computations that have no argument at clients.
+
+    Returns:
+        A runtime, for ``foedus.use`` or ``foedus.set_default_runtime``.
+    """
+    from foedus.runtime._reference import ReferenceRuntime
+
+    return ReferenceRuntime(_ids(clients))
+
+
+def local(*, clients: Iterable[ClientId] | int | None = None) -> LocalRuntime:
+    """The local runtime: turns a round over all clients into a few compiled programs. It is the default.
+
+    Args:
+        clients: The clients (ids, or how many) for computations that have no argument at clients.
+
+    Returns:
+        A runtime, for ``foedus.use`` or ``foedus.set_default_runtime``.
+    """
+    from foedus.runtime._local import LocalRuntime
+
+    return LocalRuntime(_ids(clients))

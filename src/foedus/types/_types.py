@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""The types as data, and how they print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, assert_never
+
+import ml_dtypes
+import numpy as np
+
+from foedus.errors import ArgumentError
+
+DType: TypeAlias = np.dtype[Any]
+Shape: TypeAlias = tuple[int | None, ...]
+
+STRING: DType = np.dtype(np.str_)
+
+_NUMBERS = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64", "complex64", "complex128"),
+)
+DTYPES: dict[str, DType] = {
+    **{name: np.dtype(name) for name in _NUMBERS},
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "str": STRING,
+}
+"""Every dtype that a tensor can have, under the name that prints."""
+
+_NAME_OF: dict[DType, str] = {dtype: name for name, dtype in DTYPES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementLiteral:
+    """A place where values can be.
+
+    Args:
+        name: What prints after the ``@``.
+        default_all_equal: Whether a value there is one value unless said otherwise.
+    """
+
+    name: str
+    default_all_equal: bool
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CLIENTS = PlacementLiteral("CLIENTS", default_all_equal=False)
+"""All clients that take part in a round; each has a value of its own."""
+
+SERVER = PlacementLiteral("SERVER", default_all_equal=True)
+"""The one server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An array, a number, a truth value or a string.
+
+    Args:
+        dtype: One of ``DTYPES``.
+        shape: Length per dimension, None for an unknown one; None for an unknown rank.
+    """
+
+    dtype: DType
+    shape: Shape | None = ()
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _NAME_OF:
+            raise ArgumentError(
+                "A tensor cannot have this dtype", found=self.dtype, expected=", ".join(DTYPES)
+            )
+        if self.shape is not None and any(size is not None and size < 0 for size in self.shape):
+            raise ArgumentError("A dimension is negative", found=self.shape)
+
+    def __str__(self) -> str:
+        return show(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A product of types, each with a name or without.
+
+    Args:
+        fields: ``(name, type)`` in order; the name is None where there is none.
+        container: The Python class that values were in; it takes no part in comparison.
+    """
+
+    fields: tuple[tuple[str | None, Type], ...]
+    container: type | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.fields if name is not None]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ArgumentError(f"A struct has two fields called {twice!r}", found=show(self))
+
+    def __str__(self) -> str:
+        return show(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A finite sequence of values that can be folded over without being held whole."""
+
+    element: Type
+
+    def __post_init__(self) -> None:
+        inner = next((t for t in walk(self.element) if isinstance(t, Sequence | Function | Federated)), None)
+        if inner is not None:
+            raise ArgumentError(
+                "A sequence holds plain values only", found=show(inner), expected="tensors and structs of them"
+            )
+
+    def __str__(self) -> str:
+        return show(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function; ``parameter`` is None where it takes no argument."""
+
+    parameter: Type | None
+    result: Type
+
+    def __str__(self) -> str:
+        return show(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Federated:
+    """A value that is placed: one per member of the placement, or one for all where ``all_equal``."""
+
+    member: Type
+    placement: PlacementLiteral
+    all_equal: bool
+
+    def __post_init__(self) -> None:
+        inner = next((t for t in walk(self.member) if isinstance(t, Function | Federated)), None)
+        if inner is not None:
+            raise ArgumentError(
+                f"What is placed at {self.placement} must be a plain value",
+                found=show(inner),
+                expected="tensors, sequences and structs of them",
+            )
+
+    def __str__(self) -> str:
+        return show(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The type of placements themselves."""
+
+    def __str__(self) -> str:
+        return show(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Abstract:
+    """A type variable."""
+
+    label: str
+
+    def __str__(self) -> str:
+        return self.label
+
+
+Type: TypeAlias = Tensor | Struct | Sequence | Function | Federated | Placement | Abstract
+"""Any type of the language."""
+
+
+def at_clients(member: Type, *, all_equal: bool = False) -> Federated:
+    """The type of values at clients.
+
+    Args:
+        member: What each client has.
+        all_equal: Whether all clients have the same.
+
+    Returns:
+        ``{member}@CLIENTS``, or ``member@CLIENTS`` if all are equal.
+    """
+    return Federated(member, CLIENTS, all_equal)
+
+
+def at_server(member: Type) -> Federated:
+    """The type of a value at the server, which prints as ``member@SERVER``."""
+    return Federated(member, SERVER, all_equal=True)
+
+
+def children(type_: Type) -> tuple[Type, ...]:
+    """The types that a type is directly made of, in order."""
+    match type_:
+        case Struct(fields):
+            return tuple(t for _, t in fields)
+        case Sequence(element):
+            return (element,)
+        case Function(parameter, result):
+            return (result,) if parameter is None else (parameter, result)
+        case Federated(member):
+            return (member,)
+        case Tensor() | Placement() | Abstract():
+            return ()
+        case _:
+            assert_never(type_)
+
+
+def walk(type_: Type) -> Iterator[Type]:
+    """All types inside a type, itself first, in reading order."""
+    yield type_
+    for child in children(type_):
+        yield from walk(child)
+
+
+def show_name(name: str) -> str:
+    """A field's name as it prints: quoted unless it is a Python identifier."""
+    return name if name.isidentifier() else json.dumps(name)
+
+
+def _show_tensor(tensor: Tensor) -> str:
+    name = _NAME_OF[tensor.dtype]
+    if tensor.shape is None:
+        return f"{name}[...]"
+    if not tensor.shape:
+        return name
+    return f"{name}[{','.join('?' if size is None else str(size) for size in tensor.shape)}]"
+
+
+def show(type_: Type) -> str:
+    """The compact notation of a type, of which ``parse`` is the inverse."""
+    match type_:
+        case Tensor():
+            return _show_tensor(type_)
+        case Struct(fields):
+            inner = (show(t) if name is None else f"{show_name(name)}={show(t)}" for name, t in fields)
+            return f"<{','.join(inner)}>"
+        case Sequence(element):
+            return f"{show(element)}*"
+        case Function(parameter, result):
+            return f"({'' if parameter is None else show(parameter)} -> {show(result)})"
+        case Federated(member, placement, all_equal):
+            return f"{show(member) if all_equal else '{' + show(member) + '}'}@{placement.name}"
+        case Placement():
+            return "placement"
+        case Abstract(label):
+            return label
+        case _:
+            assert_never(type_)

@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plain values: Python objects to nested tuples of arrays, and back, guided by a type.
+
+Inside runtimes a tensor is a NumPy array, and a struct is a tuple of its fields' values in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+
+from foedus.errors import DataError, StructureError, TypeMismatchError, place
+from foedus.types._containers import pack, parts_of
+from foedus.types._difference import field_path, names_of
+from foedus.types._types import STRING, Sequence, Struct, Tensor, Type
+
+
+SequenceReader: TypeAlias = Callable[[Any, Sequence, str, str], Any]
+
+
+def to_plain(
+    value: Any, type_: Type, what: str, path: str = "", sequences: SequenceReader | None = None
+) -> Any:
+    """Takes a Python value of a known type apart.
+
+    Numbers are converted where nothing is lost: a Python number to any dtype that holds it, an array only to its
+    own dtype.
+
+    Args:
+        value: The value.
+        type_: A tensor, a sequence, or a struct of such.
+        what: What the value is, for the error's text.
+        path: Where inside it we are.
+        sequences: What takes sequences apart, given the value, its type, ``what`` and ``path``; None where there are
+            none.
+
+    Returns:
+        An array for a tensor, a tuple for a struct, what ``sequences`` returns for a sequence.
+
+    Raises:
+        StructureError: If a field is missing or spare.
+        TypeMismatchError: If a leaf has another dtype or shape; the error names the path.
+    """
+    match type_:
+        case Tensor():
+            return _to_array(value, type_, what, path)
+        case Struct():
+            items = _items_in_order(value, type_, what, path)
+            return tuple(
+                to_plain(item, t, what, path + field_path(i, name), sequences)
+                for i, ((name, t), item) in enumerate(zip(type_.fields, items, strict=True))
+            )
+        case Sequence() if sequences is not None:
+            return sequences(value, type_, what, path)
+        case _:
+            raise AssertionError(f"{type_} is not the type of a plain value; please report")
+
+
+def from_plain(value: Any, type_: Type) -> Any:
+    """Puts a plain value into the containers its type remembers; sequences become lists, scalars NumPy scalars."""
+    match type_:
+        case Struct():
+            inner = zip(type_.fields, cast("Iterable[Any]", value), strict=True)
+            return pack(type_, [from_plain(item, t) for (_, t), item in inner])
+        case Tensor():
+            return _from_array(value, type_)
+        case Sequence(element):
+            return [from_plain(item, element) for item in value]
+        case _:
+            raise AssertionError(f"{type_} is not the type of a plain value; please report")
+
+
+def _from_array(value: Any, type_: Tensor) -> Any:
+    array = np.asarray(value)
+    if type_.dtype == STRING and array.ndim == 0:
+        return str(array[()])
+    return array[()] if array.ndim == 0 else array
+
+
+def _items_in_order(value: Any, type_: Struct, what: str, path: str) -> list[object]:
+    parts = parts_of(value)
+    where = place(f"{path} of {what}" if path else what)
+    if parts is None:
+        raise StructureError(
+            f"A struct is needed in {what}", found=f"{type(value).__name__}", expected=type_, at=where
+        )
+    by_name = {name: item for name, item in parts if name is not None}
+    wanted = [name for name, _ in type_.fields]
+    if len(by_name) == len(parts) and None not in wanted:
+        missing = next((name for name in wanted if name not in by_name), None)
+        spare = next((name for name in by_name if name not in wanted), None)
+        if missing is None and spare is None:
+            return [by_name[name] for name in wanted if name is not None]
+        raise StructureError(
+            f"The field {missing!r} is missing in {what}"
+            if missing is not None
+            else f"There is no field {spare!r} in {what}",
+            found=f"fields {', '.join(by_name) or 'none'}",
+            expected=f"fields {names_of(type_)}",
+            at=where,
+        )
+    if len(parts) != len(wanted):
+        raise StructureError(
+            f"The fields of {what} differ in number",
+            found=f"{len(parts)} fields",
+            expected=f"{len(wanted)} fields: {names_of(type_)}",
+            at=where,
+        )
+    return [item for _, item in parts]
+
+
+def _fits(value: Any, array: np.ndarray[Any, Any], type_: Tensor) -> bool:
+    """Whether converting loses nothing that the user can have meant."""
+    if array.dtype == type_.dtype:
+        return True
+    if type_.dtype == STRING:
+        return array.dtype.kind in "SUOT"
+    if array.dtype.kind not in "biufc" or hasattr(value, "dtype"):
+        return False
+    if type_.dtype.kind in "biu":
+        return array.dtype.kind in "biu" and bool(np.all(array.astype(type_.dtype) == array))
+    return array.dtype.kind in "iuf" or type_.dtype.kind == "c"
+
+
+def _to_array(value: Any, type_: Tensor, what: str, path: str) -> Any:
+    where = f"{path} of {what}" if path else what
+    try:
+        array: np.ndarray[Any, Any] = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"An array is needed in {what}", found=type(value).__name__, at=place(where)) from error
+    if not _fits(value, array, type_):
+        found = f"{array.dtype.name}{list(array.shape) or ''}"
+        raise TypeMismatchError(f"Wrong dtype in {what}", found=found, expected=type_, at=place(where))
+    wanted = type_.shape
+    if wanted is not None and (
+        len(wanted) != array.ndim
+        or any(w is not None and w != h for w, h in zip(wanted, array.shape, strict=True))
+    ):
+        found = f"{array.dtype.name}{list(array.shape)}"
+        raise TypeMismatchError(f"Wrong shape in {what}", found=found, expected=type_, at=place(where))
+    if type_.dtype == STRING:
+        return _to_strings(array)
+    return array.astype(type_.dtype, copy=False)
+
+
+def _to_strings(array: np.ndarray[Any, Any]) -> Any:
+    decoded = [x.decode("utf-8", "surrogateescape") if isinstance(x, bytes) else str(x) for x in array.ravel()]
+    return np.array(decoded, dtype=object).reshape(array.shape)
