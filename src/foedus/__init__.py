@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Foedus: machine learning and other computations on decentralized data.
 
-``import foedus as fd`` gives the language. ``from foedus import learning, simulation, program`` gives what is built on it.
+``import foedus as fd`` gives the language. ``from foedus import learning, simulation, program`` gives what is
+built on it.
 """
 
 from foedus import errors, runtime, types

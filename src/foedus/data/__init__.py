@@ -4,7 +4,17 @@
 
 from foedus.data._arguments import argument_type, from_result, to_argument
 from foedus.data._cohort import Cohort, Source, cohort_of, concatenate, empty_columns, to_member
-from foedus.data._elements import Columns, Elements, Hints, Ragged, Span, flat_columns, has_rows, map_columns, stack
+from foedus.data._elements import (
+    Columns,
+    Elements,
+    Hints,
+    Ragged,
+    Span,
+    flat_columns,
+    has_rows,
+    map_columns,
+    stack,
+)
 from foedus.data._keys import (
     MULTIPLIERS,
     ROUNDS,

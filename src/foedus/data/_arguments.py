@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from foedus.data._cohort import Cohort, Source, cohort_of, to_member
 from foedus.errors import DataError, StructureError, place
 from foedus.types import (
     CLIENTS,
     Federated,
     Function,
+    PlainValue,
+    PythonValue,
     Sequence,
     Struct,
     Tensor,
@@ -25,7 +25,7 @@ from foedus.types import (
 )
 
 
-def to_argument(value: Any, type_: Type, what: str) -> Any:
+def to_argument(value: PythonValue, type_: Type, what: str) -> PlainValue:
     """Takes an argument of a computation apart.
 
     Args:
@@ -51,12 +51,14 @@ def to_argument(value: Any, type_: Type, what: str) -> Any:
                 for i, ((name, t), item) in enumerate(zip(fields, _items(value, type_, what), strict=True))
             )
         case Function():
-            raise DataError("A computation cannot take a function when it is run", found=type_, at=place(what))
+            raise DataError(
+                "A computation cannot take a function when it is run", found=type_, at=place(what)
+            )
         case _:
             return to_member(value, type_, what)
 
 
-def _items(value: Any, struct: Struct, what: str) -> list[Any]:
+def _items(value: PythonValue, struct: Struct, what: str) -> list[PythonValue]:
     parts = parts_of(value)
     if parts is None or len(parts) != len(struct.fields):
         raise StructureError(
@@ -72,7 +74,7 @@ def _items(value: Any, struct: Struct, what: str) -> list[Any]:
     return [item for _, item in parts]
 
 
-def _clients(value: Any, member: Type, what: str) -> Cohort:
+def _clients(value: PythonValue, member: Type, what: str) -> Cohort:
     if isinstance(value, Source):
         value = value.cohort()
     if isinstance(value, Cohort):
@@ -88,11 +90,12 @@ def _clients(value: Any, member: Type, what: str) -> Cohort:
     return cohort_of(value, member)
 
 
-def from_result(value: Any, type_: Type) -> Any:
+def from_result(value: PlainValue, type_: Type) -> PythonValue:
     """Puts a computation's result into Python containers.
 
     Args:
-        value: What a runtime computed: plain values, and for each client one of them where they are at clients.
+        value: What a runtime computed: plain values, and for each client one of them where they are at
+            clients.
         type_: The result's type.
 
     Returns:
@@ -111,7 +114,7 @@ def from_result(value: Any, type_: Type) -> Any:
             raise DataError("A computation returned what is no value", found=type_, at=place())
 
 
-def argument_type(value: Any) -> Type:
+def argument_type(value: PythonValue) -> Type:
     """The type of an argument for a computation that takes any; cohorts and sources are at clients."""
     if isinstance(value, Source):
         value = value.cohort()

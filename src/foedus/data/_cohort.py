@@ -7,14 +7,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 
-from foedus.data._elements import Array, Columns, Elements, Ragged, flat_columns, has_rows, map_columns, stack
+from foedus.data._elements import Columns, Elements, Ragged, flat_columns, has_rows, map_columns, stack
 from foedus.data._keys import ClientId
 from foedus.errors import DataError, place
-from foedus.types import STRING, Sequence, Struct, Tensor, Type, check_assignable, to_plain
+from foedus.types import (
+    STRING,
+    Array,
+    PlainValue,
+    PythonValue,
+    Sequence,
+    Struct,
+    Tensor,
+    Type,
+    check_assignable,
+    to_plain,
+)
+
+_ByClient: TypeAlias = Any
+"""An array ``[clients, ...]`` for a tensor, a ``Ragged`` for a sequence, a tuple for a struct."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +43,7 @@ class Cohort:
 
     ids: tuple[ClientId, ...]
     type: Type
-    value: Any
+    value: _ByClient
 
     def __post_init__(self) -> None:
         twice = next((i for i, times in Counter(self.ids).items() if times > 1), None)
@@ -41,7 +55,7 @@ class Cohort:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def client(self, index: int) -> Any:
+    def client(self, index: int) -> PlainValue:
         """The plain value of one client, by its index in ``ids``."""
         return _at(self.value, index, self.ids[index])
 
@@ -51,9 +65,9 @@ class Cohort:
 
     def take(self, indices: Iterable[int]) -> Cohort:
         """The cohort of some of the clients, in the order given; columns are shared."""
-        chosen = np.fromiter(indices, dtype=np.int64)
+        chosen = list(indices)
         ids = tuple(self.ids[i] for i in chosen)
-        return Cohort(ids, self.type, _take(self.value, chosen))
+        return Cohort(ids, self.type, _take(self.value, np.array(chosen, dtype=np.int64)))
 
 
 @runtime_checkable
@@ -65,26 +79,29 @@ class Source(Protocol):
         ...
 
 
-def _at(value: Any, index: int, client: ClientId) -> Any:
+def _at(value: _ByClient, index: int, client: ClientId) -> PlainValue:
     if isinstance(value, Ragged):
         return Elements(value, index, client)
     if isinstance(value, tuple):
-        return tuple(_at(item, index, client) for item in cast("tuple[Any, ...]", value))
+        return tuple(_at(item, index, client) for item in cast("tuple[_ByClient, ...]", value))
     return value[index]
 
 
-def _take(value: Any, chosen: Array) -> Any:
+def _take(value: _ByClient, chosen: Array) -> _ByClient:
     if isinstance(value, Ragged):
         return replace(value, first=value.first[chosen], count=value.count[chosen])
-    return tuple(_take(item, chosen) for item in value) if isinstance(value, tuple) else value[chosen]
+    if isinstance(value, tuple):
+        return tuple(_take(item, chosen) for item in cast("tuple[_ByClient, ...]", value))
+    return value[chosen]
 
 
-def cohort_of(values: Mapping[ClientId, Any] | Iterable[Any], member: Type) -> Cohort:
+def cohort_of(values: Mapping[ClientId, PythonValue] | Iterable[PythonValue], member: Type) -> Cohort:
     """Makes a cohort of Python values.
 
     Args:
-        values: One value a client: a mapping from ids, or a list, whose indices become the ids. A sequence is a list
-            of its elements, or (cheaper) an array or a mapping of arrays with the elements along the first dimension.
+        values: One value a client: a mapping from ids, or a list, whose indices become the ids. A sequence is
+            a list of its elements, or (cheaper) an array or a mapping of arrays with the elements along the
+            first dimension.
         member: The type of one value.
 
     Returns:
@@ -94,7 +111,7 @@ def cohort_of(values: Mapping[ClientId, Any] | Iterable[Any], member: Type) -> C
         DataError: If a client's value does not match; the error names the client and the path.
     """
     if isinstance(values, Mapping):
-        named = cast("Mapping[ClientId, Any]", values)
+        named = cast("Mapping[ClientId, PythonValue]", values)
         ids, items = tuple(named.keys()), list(named.values())
     else:
         items = list(values)
@@ -105,7 +122,7 @@ def cohort_of(values: Mapping[ClientId, Any] | Iterable[Any], member: Type) -> C
     return Cohort(ids, member, _gather(plain, member))
 
 
-def to_member(value: Any, member: Type, what: str, client: ClientId = 0) -> Any:
+def to_member(value: PythonValue, member: Type, what: str, client: ClientId = 0) -> PlainValue:
     """Takes the value of one client, or of the server, apart.
 
     Args:
@@ -121,7 +138,7 @@ def to_member(value: Any, member: Type, what: str, client: ClientId = 0) -> Any:
         TypeMismatchError: If it is not of the type; the error names the path.
     """
 
-    def sequence(value: Any, type_: Sequence, what: str, path: str) -> Elements:
+    def sequence(value: PythonValue, type_: Sequence, what: str, path: str) -> Elements:
         if isinstance(value, Elements):
             check_assignable(type_.element, value.ragged.transformed, what)
             return value
@@ -132,13 +149,13 @@ def to_member(value: Any, member: Type, what: str, client: ClientId = 0) -> Any:
     return to_plain(value, member, what, sequences=sequence)
 
 
-def _is_columnar(value: Any, element: Type) -> bool:
+def _is_columnar(value: PythonValue, element: Type) -> bool:
     if isinstance(element, Tensor):
         return hasattr(value, "dtype") and hasattr(value, "shape")
     return isinstance(value, Mapping)
 
 
-def _stored(value: Any, element: Type, what: str, path: str) -> tuple[Columns, Array | None, int]:
+def _stored(value: PythonValue, element: Type, what: str, path: str) -> tuple[Columns, Array | None, int]:
     """Columns, row offsets and number of elements of a sequence given as elements or as columns."""
     if not has_rows(element) and _is_columnar(value, element):
         columns = to_plain(value, _prepend(element), what, path)
@@ -192,26 +209,27 @@ def concatenate(columns: list[Columns]) -> Columns:
     return np.concatenate(columns)
 
 
-def _gather(plain: list[Any], member: Type) -> Any:
+def _gather(plain: list[PlainValue], member: Type) -> _ByClient:
     """Turns one plain value a client into columns over clients."""
     match member:
         case Sequence(element):
             return _gather_sequences(plain, element)
         case Struct(fields):
             return tuple(_gather([item[i] for item in plain], t) for i, (_, t) in enumerate(fields))
-        case Tensor(dtype, shape):
+        case Tensor(shape=shape):
             if shape is None or None in shape:
                 values = np.empty(len(plain), dtype=object)
                 values[:] = plain
                 return values
-            stored = object if dtype == STRING else dtype
-            return np.stack(plain) if plain else np.zeros((0, *shape), dtype=stored)  # type: ignore[arg-type]
+            return np.stack(plain) if plain else empty_columns(member)
         case _:
             raise AssertionError(f"{member} is at clients; please report")
 
 
 def _gather_sequences(plain: list[Elements], element: Type) -> Ragged:
-    counts = np.array([len(list(e)) if e.ragged.transforms else e.ragged.count[e.index] for e in plain], dtype=np.int64)
+    counts = np.array(
+        [len(list(e)) if e.ragged.transforms else e.ragged.count[e.index] for e in plain], dtype=np.int64
+    )
     parts = [_own_columns(e) for e in plain]
     columns = concatenate([part for part, _ in parts]) if parts else empty_columns(element)
     first = np.cumsum([0, *counts])[:-1] if len(counts) else counts
@@ -231,6 +249,6 @@ def _own_columns(elements: Elements) -> tuple[Columns, Array]:
         return columns, np.ones(count, dtype=np.int64) if rows is None else np.diff(rows)
     start, count = int(ragged.first[elements.index]), int(ragged.count[elements.index])
     if ragged.rows is None:
-        return map_columns(lambda column: column[start : start + count], ragged.columns), np.ones(count, np.int64)
+        return map_columns(lambda c: c[start : start + count], ragged.columns), np.ones(count, np.int64)
     low, high = int(ragged.rows[start]), int(ragged.rows[start + count])
     return map_columns(lambda c: c[low:high], ragged.columns), np.diff(ragged.rows[start : start + count + 1])

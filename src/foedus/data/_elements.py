@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -16,14 +16,15 @@ from foedus.data._transforms import Batch, Filter, Map, Repeat, Shuffle, Take, T
 from foedus.errors import ClientError, DataError, FoedusError, failing_line, place
 from foedus.foreign import kind
 from foedus.ir import Foreign
-from foedus.types import Struct, Tensor, Type
+from foedus.types import Array, PlainValue, Shape, Struct, Tensor, Type
 
-Array: TypeAlias = np.ndarray[Any, Any]
 Columns: TypeAlias = Any
 """An array ``[rows, ...]`` for a tensor, a tuple of columns for a struct."""
 
+Column = TypeVar("Column")
 
-def map_columns(function: Callable[[Array], Any], columns: Columns) -> Any:
+
+def map_columns(function: Callable[[Array], Column], columns: Columns) -> Columns:
     """Applies a function to every array of nested columns."""
     if isinstance(columns, tuple):
         return tuple(map_columns(function, column) for column in cast("tuple[Columns, ...]", columns))
@@ -56,7 +57,7 @@ def has_rows(element: Type) -> bool:
     return True
 
 
-def _shapes(element: Type) -> list[tuple[int | None, ...] | None]:
+def _shapes(element: Type) -> list[Shape | None]:
     match element:
         case Tensor(_, shape):
             return [shape]
@@ -72,12 +73,12 @@ class Ragged:
 
     Args:
         element: The type of the stored elements.
-        columns: The rows of all elements, nested as the element's type; they may be memory-mapped, hold more than
-            these clients, and be shared with other cohorts.
+        columns: The rows of all elements, nested as the element's type; they may be memory-mapped, hold more
+            than these clients, and be shared with other cohorts.
         first: int64[clients], the index of each client's first element.
         count: int64[clients], how many elements it has.
-        rows: int64[elements+1], where each element's rows begin, where elements have rows of their own; else None,
-            and element ``i`` is row ``i``.
+        rows: int64[elements+1], where each element's rows begin, where elements have rows of their own; else
+            None, and element ``i`` is row ``i``.
         transforms: What is to be done with each client's sequence when it is read, in order.
     """
 
@@ -108,10 +109,10 @@ class Elements:
     index: int
     client: ClientId
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[PlainValue]:
         return self._read(len(self.ragged.transforms), 0)
 
-    def _read(self, upto: int, repetition: int) -> Iterator[Any]:
+    def _read(self, upto: int, repetition: int) -> Iterator[PlainValue]:
         """The elements after the first ``upto`` transforms."""
         if upto == 0:
             return self._stored()
@@ -133,14 +134,15 @@ class Elements:
                 key = client_key(derive_key(seed), self.client, "shuffle")
                 return (elements[i] for i in permutation(key, len(elements), repetition))
 
-    def _stored(self) -> Iterator[Any]:
+    def _stored(self) -> Iterator[PlainValue]:
         ragged = self.ragged
         start = int(ragged.first[self.index])
         for i in range(start, start + int(ragged.count[self.index])):
             rows = i if ragged.rows is None else slice(int(ragged.rows[i]), int(ragged.rows[i + 1]))
-            yield map_columns(lambda column, rows=rows: np.asarray(column[rows]), ragged.columns)
+            # With the column's dtype: NumPy would cut the zeros off the end of a bare string.
+            yield map_columns(lambda c, rows=rows: np.asarray(c[rows], dtype=c.dtype), ragged.columns)
 
-    def _call(self, function: Foreign, element: Any) -> Any:
+    def _call(self, function: Foreign, element: PlainValue) -> PlainValue:
         try:
             return kind(function.kind).run(function.payload, element)
         except FoedusError:
@@ -155,10 +157,11 @@ class Elements:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
-    """One client's sequence as compiled code sees it: where it lies in flat columns that several clients share.
+    """One client's sequence as compiled code sees it: where it lies in flat columns that clients share.
 
     Args:
-        ragged: What is the same for all clients: types, transforms, and the arrays in the hands of the compiler.
+        ragged: What is the same for all clients: types, transforms, and the arrays in the hands of the
+            compiler.
         first: The index of the first element.
         count: How many elements there are.
         keys: uint32[2] for each ``Shuffle`` among the transforms, in order.
@@ -192,12 +195,12 @@ class Hints(Protocol):
         ...
 
 
-def _batches(elements: Iterator[Any], size: int) -> Iterator[Any]:
+def _batches(elements: Iterator[PlainValue], size: int) -> Iterator[PlainValue]:
     while batch := list(itertools.islice(elements, size)):
         yield stack(batch)
 
 
-def stack(elements: list[Any]) -> Any:
+def stack(elements: list[PlainValue]) -> PlainValue:
     """Stacks plain elements of one type along a new first dimension; there is at least one."""
     if isinstance(elements[0], tuple):
         return tuple(stack(list(column)) for column in zip(*elements, strict=True))

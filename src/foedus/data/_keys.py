@@ -9,6 +9,9 @@ from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from foedus.types import Array
 
 ClientId: TypeAlias = str | int
 Key: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
@@ -36,7 +39,7 @@ def derive_key(*parts: ClientId | bytes) -> Key:
     return np.frombuffer(digest.digest(), dtype="<u4").astype(np.uint32)
 
 
-def client_key(server_key: Any, client: ClientId, purpose: str) -> Key:
+def client_key(server_key: ArrayLike, client: ClientId, purpose: str) -> Key:
     """The key of one client for one purpose.
 
     Args:
@@ -50,29 +53,29 @@ def client_key(server_key: Any, client: ClientId, purpose: str) -> Key:
     return derive_key(np.asarray(server_key, dtype="<u4").tobytes(), client, purpose)
 
 
-def client_keys(server_key: Any, clients: Iterable[ClientId], purpose: str) -> Key:
+def client_keys(server_key: ArrayLike, clients: Iterable[ClientId], purpose: str) -> Key:
     """``client_key`` of several clients: uint32[clients,2]."""
     keys = [client_key(server_key, client, purpose) for client in clients]
     return np.array(keys, dtype=np.uint32).reshape(-1, 2)
 
 
 def half_bits(size: int) -> int:
-    """Bits in each half of the permutation's domain, the least even number of bits that holds ``size`` values."""
+    """Bits in each half of the permutation's domain, the least power of four that holds ``size`` values."""
     return max(1, ((size - 1).bit_length() + 1) // 2)
 
 
-def _scramble(x: np.ndarray[Any, Any], k: Any) -> np.ndarray[Any, Any]:
+def _scramble(x: Array, k: Array) -> Array:
     x = (x ^ k) * np.uint32(MULTIPLIERS[0])
     x = (x ^ (x >> np.uint32(13))) * np.uint32(MULTIPLIERS[1])
     return x ^ (x >> np.uint32(16))
 
 
-def permutation(key: Any, size: int, repetition: int = 0) -> np.ndarray[Any, Any]:
+def permutation(key: ArrayLike, size: int, repetition: int = 0) -> Array:
     """A permutation that a key determines.
 
-    A Feistel network over the least power of four that holds ``size``, walked until the value is below ``size``
-    (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002, section 3), so that every position can be
-    computed on its own, inside compiled code too.
+    A Feistel network over the least power of four that holds ``size``, walked until the value is below
+    ``size`` (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002, section 3), so that every
+    position can be computed on its own, inside compiled code too.
 
     Args:
         key: uint32[2].
@@ -87,9 +90,8 @@ def permutation(key: Any, size: int, repetition: int = 0) -> np.ndarray[Any, Any
     mask = np.uint32((1 << int(bits)) - 1)
     with np.errstate(over="ignore"):
         again = np.uint32(repetition) * np.uint32(MULTIPLIERS[2])
-        round_keys = [
-            _scramble(key[i % 2] + again, np.uint32(i) * np.uint32(MULTIPLIERS[2])) for i in range(ROUNDS)
-        ]
+        counters = np.arange(ROUNDS, dtype=np.uint32) * np.uint32(MULTIPLIERS[2])
+        round_keys = [_scramble(key[i % 2] + again, counters[i]) for i in range(ROUNDS)]
         values = np.arange(size, dtype=np.uint32)
         outside = np.ones(size, dtype=bool)
         while outside.any():

@@ -124,4 +124,3 @@ def after(element: Type, transforms: tuple[Transform, ...]) -> Type:
     for transform in transforms:
         element = transformed(element, transform)
     return element
-

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import os
-import sys
 from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -28,7 +28,8 @@ def describe_line(path: str, line: int) -> str:
         line: The line's number, from 1.
 
     Returns:
-        Such as ``train.py:41`` or, in a notebook, ``line 3 of the cell``, followed by the line itself if known.
+        Such as ``train.py:41`` or, in a notebook, ``line 3 of the cell``, followed by the line itself if
+        known.
     """
     source = linecache.getline(path, line).strip()
     shown = f": {source}" if source else ""
@@ -43,7 +44,7 @@ def user_line() -> str | None:
     Returns:
         See `describe_line`; None where no frame belongs to a user.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         if _is_users(frame.f_code.co_filename):
             return describe_line(frame.f_code.co_filename, frame.f_lineno)

@@ -61,7 +61,7 @@ class Crossing:
 
 
 def bytes_of(type_: Type) -> int | None:
-    """The bytes of a value of a type; None where the type leaves it open (strings, sequences, unknown dimensions)."""
+    """The bytes of a value of a type; None where it leaves them open (strings, sequences, unknown sizes)."""
     match type_:
         case Tensor(dtype, shape):
             if shape is None or None in shape or dtype == STRING:
@@ -89,14 +89,15 @@ def crossings(program: Node) -> tuple[Crossing, ...]:
         program: A closed program of function type.
 
     Returns:
-        One entry a message of an operator; equal to what the reference runtime logs.
+        One entry a message of an operator, but for messages without content; equal to what the reference
+        runtime logs.
     """
     body = inline(program).body
     assert isinstance(body, Block)
     found: list[Crossing] = []
     for _, node in body.bindings:
         if isinstance(node, Call) and isinstance(node.function, Intrinsic):
-            found += _of_call(node.function)
+            found += [crossing for crossing in _of_call(node.function) if crossing.bytes_per_client != 0]
     return tuple(found)
 
 
@@ -136,7 +137,8 @@ def _ups(operator: Intrinsic) -> list[Crossing]:
         return [_up(name, "value", member, Protection.SUM), _up(name, "count", int64, Protection.SUM)]
     if name == "federated_weighted_mean":
         weight = argument.fields[1][1] if isinstance(argument, Struct) else argument
-        assert isinstance(weight, Federated) and isinstance(weight.member, Tensor)
+        assert isinstance(weight, Federated)
+        assert isinstance(weight.member, Tensor)
         total = total_weight_type(weight.member)
         return [
             _up(name, "weighted value", member, Protection.SUM),

@@ -55,7 +55,14 @@ class Explanation:
             return "\n".join([*lines, "Nothing crosses between clients and server."])
         head = ("from", "to", "what", "type", "bytes a client", "the receiver gets them")
         rows = [
-            (c.origin, c.destination, f"{c.operator}: {c.what}", short(c.type), _amount(c.bytes_per_client), c.protection.value)
+            (
+                c.origin,
+                c.destination,
+                f"{c.operator}: {c.what}",
+                short(c.type),
+                _amount(c.bytes_per_client),
+                c.protection.value,
+            )
             for c in self.crossings
         ]
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
@@ -78,7 +85,7 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
 
 
 def explain(computation: Explainable) -> Explanation:
-    """Says what a computation does with data: its type, and every value that crosses between clients and server.
+    """Says what a computation does with data: its type, and what crosses between clients and server.
 
     Args:
         computation: A ``Computation``.

@@ -6,10 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from foedus.ir import Foreign
-from foedus.types import Type
+from foedus.types import PlainValue, Type
+
+LocalFunction: TypeAlias = Callable[..., Any]
+"""A user's Python function over a framework's arrays."""
+
+Payload: TypeAlias = Any
+"""What a front end keeps in its leaves; nobody else looks inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +28,16 @@ class NoJax:
 class Kind(Protocol):
     """One framework's local code, as a front end implements it.
 
-    Values cross this seam in plain form: an array for a tensor, a tuple for a struct, and for a sequence something
-    that can be iterated over or folded (natively ``foedus.data.Elements``).
+    Values cross this seam in plain form: an array for a tensor, a tuple for a struct, and for a sequence
+    something that can be iterated over or folded (natively ``foedus.data.Elements``).
     """
 
-    def trace(self, fn: Callable[..., Any], parameter: Type | None) -> Foreign:
+    def trace(self, fn: LocalFunction, parameter: Type | None) -> Foreign:
         """Turns a Python function into a leaf.
 
         Args:
-            fn: The user's function. It takes one value per field if the parameter is a struct and the function has
-                as many parameters, else the one value.
+            fn: The user's function. It takes one value per field if the parameter is a struct and the
+                function has as many parameters, else the one value.
             parameter: The type of its argument, None where it takes none.
 
         Returns:
@@ -42,7 +48,7 @@ class Kind(Protocol):
         """
         ...
 
-    def run(self, payload: Any, argument: Any) -> Any:
+    def run(self, payload: Payload, argument: PlainValue) -> PlainValue:
         """Runs a leaf natively, for one client or the server.
 
         Args:
@@ -54,7 +60,7 @@ class Kind(Protocol):
         """
         ...
 
-    def as_jax(self, payload: Any) -> Callable[[Any], Any] | NoJax:
+    def as_jax(self, payload: Payload) -> Callable[[PlainValue], PlainValue] | NoJax:
         """A function that JAX can trace and that computes the same.
 
         Args:

@@ -66,8 +66,8 @@ class Sequence(abc.ABC):
         """Folds over batches that may be padded to one length, which is much faster than exact shapes.
 
         Args:
-            step: ``(carry, batch, mask) -> carry``. ``mask`` is bool[rows]; the result must not depend on rows where
-                it is False (they repeat a real row, so they are finite wherever the data are).
+            step: ``(carry, batch, mask) -> carry``. ``mask`` is bool[rows]; the result must not depend on
+                rows where it is False (they repeat a real row, so they are finite wherever the data are).
             init: The first carry.
 
         Returns:
@@ -112,7 +112,9 @@ class EagerSequence(Sequence):
         batched: Whether the elements are batches.
     """
 
-    def __init__(self, read: Callable[[int], Iterable[Any]], convert: Callable[[Any], Any], *, batched: bool) -> None:
+    def __init__(
+        self, read: Callable[[int], Iterable[Any]], convert: Callable[[Any], Any], *, batched: bool
+    ) -> None:
         self._read = read
         self._convert = convert
         self._batched = batched
@@ -178,7 +180,9 @@ class EagerSequence(Sequence):
 
 def _require_batches(batched: bool) -> None:
     if not batched:
-        raise TracingError("Only batches can be padded", at=place(), hint="call batch(size) first, or use fold")
+        raise TracingError(
+            "Only batches can be padded", at=place(), hint="call batch(size) first, or use fold"
+        )
 
 
 def _require_no_batches(batched: bool) -> None:
@@ -321,7 +325,7 @@ class FlatSequence(Sequence):
         return sorted(full | {n % size for n in lengths if n % size})
 
     def _locate(self, e: Any, counts: list[Any]) -> tuple[_Rows, Any]:
-        """Where the rows of the element at position ``e`` lie, and how many are real (None: it is one row)."""
+        """Where the rows of element ``e`` lie, and how many are real (None: it is one row)."""
         repetition: Any = jnp.int32(0)
         position, size, length, contiguous = e, None, 0, True
         for op, before in zip(reversed(self.ops), reversed(counts[:-1]), strict=True):
@@ -342,7 +346,8 @@ class FlatSequence(Sequence):
         offsets = self.span.ragged.rows
         if offsets is not None:
             slack, most = self.span.hints.slack(), self.span.hints.most_rows()
-            return _Rows(offsets[stored], most, contiguous=True, slack=slack), offsets[stored + 1] - offsets[stored]
+            start, end = offsets[stored], offsets[stored + 1]
+            return _Rows(start, most, contiguous=True, slack=slack), end - start
         if size is None:
             return _Rows(stored, None, contiguous=True), None
         if contiguous:
@@ -350,9 +355,7 @@ class FlatSequence(Sequence):
         return _Rows(stored, length, contiguous=False), size
 
     def _read(self, rows: _Rows) -> Any:
-        element = wrap(
-            jax.tree.map(rows.read, self.span.ragged.columns), self.span.ragged.element
-        )
+        element = wrap(jax.tree.map(rows.read, self.span.ragged.columns), self.span.ragged.element)
         batched = self._stored_batches
         many = rows.length is not None and not batched
         for op in self.ops:

@@ -22,7 +22,7 @@ import numpy as np
 from foedus.data import Elements, Ragged, Span, empty_columns, flat_columns, has_rows, map_columns
 from foedus.errors import FoedusError, TracingError, failing_line, place
 from foedus.foreign import NoJax
-from foedus.frontends._jax_sequence import EagerSequence, FlatSequence, Sequence, wrap
+from foedus.frontends._jax_sequence import EagerSequence, FlatSequence, Sequence
 from foedus.ir import Foreign
 from foedus.types import (
     STRING,
@@ -31,8 +31,8 @@ from foedus.types import (
     Tensor,
     Type,
     container_of,
-    parts_of,
     pack,
+    parts_of,
     walk,
 )
 from foedus.types import Sequence as SequenceType

@@ -136,7 +136,9 @@ def value(argument: Type, placement: PlacementLiteral | None) -> Type:
     if placement is None:
         raise RuleError(PlacementError, "a placement", argument, "CLIENTS or SERVER")
     if any(isinstance(t, Function | Federated) for t in walk(argument)):
-        raise RuleError(TypeMismatchError, "a plain value", argument, "tensors, sequences and structs of them")
+        raise RuleError(
+            TypeMismatchError, "a plain value", argument, "tensors, sequences and structs of them"
+        )
     return Federated(argument, placement, all_equal=True)
 
 
@@ -223,9 +225,7 @@ def aggregate(argument: Type, _placement: PlacementLiteral | None) -> Type:
     names = ("value", "zero", "accumulate", "merge", "report")
     value_type, zero, accumulate, merge, report = _fields(argument, *names)
     member = _placed(value_type, CLIENTS, ".value").member
-    functions = [
-        _function(t, f".{n}") for n, t in zip(names[2:], (accumulate, merge, report), strict=True)
-    ]
+    functions = [_function(t, f".{n}") for n, t in zip(names[2:], (accumulate, merge, report), strict=True)]
     _takes(functions[0], Struct(((None, zero), (None, member))), ".accumulate")
     _gives(functions[0], zero, ".accumulate")
     _takes(functions[1], Struct(((None, zero), (None, zero))), ".merge")

@@ -61,7 +61,8 @@ TABLE: dict[str, Row] = {
         Row("federated_zip", "(<{A}@P,{B}@P,...> -> {<A,B,...>}@P)", Flow.NOWHERE, rules.zip_),
         Row(
             "federated_aggregate",
-            "(<value={T}@CLIENTS,zero=U,accumulate=(<U,T> -> U),merge=(<U,U> -> U),report=(U -> R)> -> R@SERVER)",
+            "(<value={T}@CLIENTS,zero=U,accumulate=(<U,T> -> U),merge=(<U,U> -> U),report=(U -> R)>"
+            " -> R@SERVER)",
             Flow.UP,
             rules.aggregate,
         ),

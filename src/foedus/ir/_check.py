@@ -53,7 +53,9 @@ def _check(node: Node, scope: Mapping[str, Type]) -> None:
         case Intrinsic():
             _check_intrinsic(node)
         case Lambda(parameter, parameter_type, body):
-            inner = scope if parameter is None or parameter_type is None else {**scope, parameter: parameter_type}
+            inner = dict(scope)
+            if parameter is not None and parameter_type is not None:
+                inner[parameter] = parameter_type
             _check(body, inner)
         case Block(bindings, result):
             inner = dict(scope)
@@ -85,7 +87,8 @@ def _check_reference(node: Reference, scope: Mapping[str, Type]) -> None:
     bound = scope.get(node.name)
     if bound is None:
         raise TypeMismatchError(
-            f"Nothing in the program is called {node.name!r}", expected=f"one of {', '.join(scope) or 'no names'}"
+            f"Nothing in the program is called {node.name!r}",
+            expected=f"one of {', '.join(scope) or 'no names'}",
         )
     if bound != node.type:
         raise TypeMismatchError(
@@ -95,9 +98,7 @@ def _check_reference(node: Reference, scope: Mapping[str, Type]) -> None:
 
 def _check_intrinsic(node: Intrinsic) -> None:
     if node.name not in TABLE:
-        raise TypeMismatchError(
-            f"There is no operator {node.name!r}", expected=f"one of {', '.join(TABLE)}"
-        )
+        raise TypeMismatchError(f"There is no operator {node.name!r}", expected=f"one of {', '.join(TABLE)}")
     parameter, result = node.type.parameter, node.type.result
     if parameter is None:
         raise TypeMismatchError(f"{node.name} needs an argument", found=node.type)

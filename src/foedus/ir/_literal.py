@@ -5,15 +5,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 
 from foedus.ir._nodes import Literal, Node, Record
-from foedus.types import STRING, Struct, Tensor, Type, to_plain, type_of
+from foedus.types import STRING, Array, PlainValue, Struct, Tensor, Type, to_plain, type_of
 
 
-def literal(array: Any, type_: Tensor) -> Literal:
+def literal(array: Array, type_: Tensor) -> Literal:
     """A constant tensor.
 
     Args:
@@ -30,7 +29,7 @@ def literal(array: Any, type_: Tensor) -> Literal:
     return Literal(little.tobytes(), known)
 
 
-def value_of(node: Literal) -> Any:
+def value_of(node: Literal) -> Array:
     """The array of a constant; it must not be written to."""
     shape = tuple(size or 0 for size in node.type.shape or ())
     if node.type.dtype == STRING:
@@ -47,7 +46,7 @@ def constant(value: object) -> Node:
     return _constant(to_plain(value, type_, "a constant"), type_)
 
 
-def _constant(plain: Any, type_: Type) -> Node:
+def _constant(plain: PlainValue, type_: Type) -> Node:
     match type_:
         case Tensor():
             return literal(plain, type_)

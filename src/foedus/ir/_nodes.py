@@ -122,7 +122,9 @@ class Call:
         if given is None or function.parameter is None:
             if given is not function.parameter:
                 raise TypeMismatchError(
-                    "A call has an argument too many" if function.parameter is None else "A call lacks its argument",
+                    "A call has an argument too many"
+                    if function.parameter is None
+                    else "A call lacks its argument",
                     found=given or "nothing",
                     expected=function.parameter or "nothing",
                     at=place(),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
@@ -45,6 +45,7 @@ _NUMBER = re.compile(rf"{_REAL}(?:{_REAL}j)?", re.IGNORECASE)
 _HASH = re.compile(r"([^\W\d]\w*)#([0-9a-f]{16})")
 _MOST_NESTED = 200
 _WORDS = {"true": True, "false": False}
+_Item: TypeAlias = "list[_Item] | str | bool | int | float | complex"
 
 
 class _Reader:
@@ -259,9 +260,9 @@ class _Reader:
         except (ValueError, TypeError, OverflowError) as error:
             raise self.error(f"the value does not fit its type ({error})") from error
 
-    def value(self) -> Any:
+    def value(self) -> _Item:
         if self.has("["):
-            items: list[Any] = []
+            items: list[_Item] = []
             while not self.has("]"):
                 if items:
                     self.expect(",")

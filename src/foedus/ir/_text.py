@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from foedus.ir._nodes import (
     select_path,
 )
 from foedus.ir._walk import MOST_PRINTED, leaf_digest
-from foedus.types import Federated, Struct, show_name
+from foedus.types import Array, Federated, Struct, show_name
 
 
 def show_program(node: Node) -> str:
@@ -108,15 +108,18 @@ def _show_literal(node: Literal) -> str:
     return f"{_show_value(value_of(node))}:{node.type}"
 
 
-def _show_value(array: Any) -> str:
+def _show_value(array: Array) -> str:
     if array.ndim:
-        return f"[{','.join(_show_value(item) for item in np.asarray(array))}]"
-    item = array[()] if isinstance(array, np.ndarray) else array
-    if isinstance(item, str):
-        return json.dumps(item)
-    if isinstance(item, bool | np.bool_):
-        return "true" if item else "false"
-    if isinstance(item, np.complexfloating):
-        imaginary = repr(float(item.imag))
-        return f"{float(item.real)!r}{'' if imaginary[0] == '-' else '+'}{imaginary}j"
-    return str(int(item)) if isinstance(item, np.integer) else repr(float(item))
+        return f"[{','.join(_show_value(np.asarray(item, array.dtype)) for item in array)}]"
+    match array.dtype.kind:
+        case "O":
+            return json.dumps(array.item())
+        case "b":
+            return "true" if array else "false"
+        case "i" | "u":
+            return str(int(array))
+        case "c":
+            number = complex(array)
+            return f"{number.real!r}{'' if repr(number.imag)[0] == '-' else '+'}{number.imag!r}j"
+        case _:
+            return repr(float(array))

@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
 from typing import Any, Final, cast, final
 
 from foedus.data import argument_type
 from foedus.errors import TracingError, place
+from foedus.foreign import LocalFunction
 from foedus.ir import Node, check, show_program_lines
 from foedus.lang._current import current
 from foedus.lang._trace import Tracer, fn_name, parameter_names, to_function, to_node
-from foedus.types import Function, Struct, Type, to_type, walk
+from foedus.types import Function, PythonValue, Struct, Type, to_type, walk
 
 _MOST_KEPT = 128
 
@@ -21,8 +22,8 @@ _MOST_KEPT = 128
 class Computation:
     """A typed program of the language.
 
-    It is data: print it, compare it, explain it, run it anywhere. Calling it runs it in the current runtime, or, inside
-    another computation, makes it part of that one.
+    It is data: print it, compare it, explain it, run it anywhere. Calling it runs it in the current runtime,
+    or, inside another computation, makes it part of that one.
 
     Args:
         node: A closed, well-typed program of function type.
@@ -47,14 +48,14 @@ class Computation:
         assert isinstance(self.node.type, Function)
         return self.node.type
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
+    def __call__(self, *arguments: PythonValue, **named: PythonValue) -> PythonValue:
         interpreter = current()
         argument = self._argument(arguments, named)
         if isinstance(interpreter, Tracer):
             return interpreter.apply(self.node, None if self.type.parameter is None else to_node(argument))
         return interpreter.apply(self.node, argument)
 
-    def _argument(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def _argument(self, arguments: tuple[PythonValue, ...], named: dict[str, PythonValue]) -> PythonValue:
         parameter = self.type.parameter
         if parameter is None and not arguments and not named:
             return None
@@ -70,7 +71,7 @@ class Computation:
                 expected="no argument" if parameter is None else str(parameter),
                 at=place(f"calling {self.name!r}"),
             )
-        return arguments if None in names else {name: bound[name] for name in names}
+        return arguments if None in names else OrderedDict((name, bound[name]) for name in names)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Computation) and self.node == other.node
@@ -89,7 +90,7 @@ class Computation:
 class PolymorphicComputation:
     """A computation for arguments of any type: traced anew for each."""
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
+    def __init__(self, fn: LocalFunction) -> None:
         self._fn = fn
         self._parameters = parameter_names(fn)
         self._traced: dict[tuple[object, ...], Computation] = {}
@@ -103,7 +104,9 @@ class PolymorphicComputation:
         Returns:
             The computation, traced at most once per type.
         """
-        containers = () if parameter is None else tuple(getattr(t, "container", None) for t in walk(parameter))
+        containers = (
+            () if parameter is None else tuple(getattr(t, "container", None) for t in walk(parameter))
+        )
         found = self._traced.get((parameter, containers))
         if found is None:
             found = Computation(to_function(self._fn, parameter, fn_name(self._fn)), fn_name(self._fn))
@@ -112,8 +115,10 @@ class PolymorphicComputation:
             self._traced[(parameter, containers)] = found
         return found
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        values = list(arguments) + [named[name] for name in self._parameters[len(arguments) :] if name in named]
+    def __call__(self, *arguments: PythonValue, **named: PythonValue) -> PythonValue:
+        values = list(arguments) + [
+            named[name] for name in self._parameters[len(arguments) :] if name in named
+        ]
         if len(values) != len(self._parameters) or len(arguments) + len(named) != len(values):
             raise TracingError(
                 f"{fn_name(self._fn)} was called with {len(arguments) + len(named)} arguments",
@@ -127,14 +132,14 @@ class PolymorphicComputation:
         return self.at_type(parameter)(*values)
 
     @staticmethod
-    def _type_of(value: Any) -> Type:
+    def _type_of(value: PythonValue) -> Type:
         return to_node(value).type if isinstance(current(), Tracer) else argument_type(value)
 
     def __repr__(self) -> str:
         return f"<polymorphic computation {fn_name(self._fn)}({', '.join(self._parameters)})>"
 
 
-def _trace(fn: Callable[..., Any], specs: tuple[object, ...]) -> Computation | PolymorphicComputation:
+def _trace(fn: LocalFunction, specs: tuple[object, ...]) -> Computation | PolymorphicComputation:
     names = parameter_names(fn)
     if names and not specs:
         return PolymorphicComputation(fn)
@@ -153,13 +158,13 @@ def _trace(fn: Callable[..., Any], specs: tuple[object, ...]) -> Computation | P
     return Computation(to_function(fn, parameter, fn_name(fn)), fn_name(fn))
 
 
-def computation(*specs: Any) -> Any:
+def computation(*specs: object) -> Any:
     """Makes a Python function a computation.
 
-    Used as a decorator with one type a parameter, ``@computation(at_clients(float32), at_server(float32))``; without
-    types, ``@computation``, for a function without parameters, or for one that is traced anew for each type of argument.
-    The body is run once, on symbolic values, if it uses the language's operators or a parameter is placed; otherwise the
-    function is local code.
+    Used as a decorator with one type a parameter, ``@computation(at_clients(float32), at_server(float32))``;
+    without types, ``@computation``, for a function without parameters, or for one that is traced anew for
+    each type of argument. The body is run once, on symbolic values, if it uses the language's operators or a
+    parameter is placed; otherwise the function is local code.
 
     Args:
         *specs: Types, or whatever ``foedus.types.to_type`` accepts; or the function itself.
@@ -172,5 +177,9 @@ def computation(*specs: Any) -> Any:
     """
     first = specs[0] if specs else None
     if callable(first) and not isinstance(first, type) and not hasattr(first, "dtype"):
-        return _trace(cast("Callable[..., Any]", first), specs[1:])
-    return lambda fn: _trace(cast("Callable[..., Any]", fn), specs)
+        return _trace(cast("LocalFunction", first), specs[1:])
+
+    def decorate(fn: LocalFunction) -> Computation | PolymorphicComputation:
+        return _trace(fn, specs)
+
+    return decorate

@@ -5,24 +5,25 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from foedus.ir import Node
+from foedus.types import PythonValue
 
 
 class Interpreter(Protocol):
     """Anything that gives calls a meaning: a tracer records them, a runtime computes them."""
 
-    def apply(self, function: Node, argument: Any) -> Any:
+    def apply(self, function: Node, argument: PythonValue) -> PythonValue:
         """Applies a function.
 
         Args:
             function: A closed program of function type, or an operator.
-            argument: What it is applied to, None where it takes nothing: Python values for a runtime, a node for a
-                tracer.
+            argument: What it is applied to, None where it takes nothing: Python values for a runtime, a node
+                for a tracer.
 
         Returns:
             The result, of the same sort.
@@ -40,7 +41,7 @@ def active() -> Interpreter | None:
 
 
 def current() -> Interpreter:
-    """The interpreter in force: the innermost ``use``, or the default runtime, which is made at the first call."""
+    """The interpreter in force: the innermost ``use``, or the default runtime, made at the first call."""
     interpreter = _current.get()
     if interpreter is not None:
         return interpreter
@@ -59,7 +60,7 @@ def set_default_runtime(runtime: Interpreter) -> None:
 
 
 @contextmanager
-def use(interpreter: Interpreter) -> Iterator[Interpreter]:
+def use(interpreter: Interpreter) -> Generator[Interpreter]:
     """Runs computations in a runtime inside a ``with`` block.
 
     Args:

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from foedus.errors import PlacementError, place
 from foedus.ir import Node, Record, constant
 from foedus.lang._trace import Value, operate, require_trace, to_function, to_node
-from foedus.types import CLIENTS, EMPTY, SERVER, Federated, PlacementLiteral, Struct, Type, walk
+from foedus.types import EMPTY, SERVER, Federated, PlacementLiteral, Struct, Type, walk
 
 
 def _record(**fields: Node) -> Record:
@@ -28,7 +26,7 @@ def _member(node: Node) -> Type:
     return node.type.member if isinstance(node.type, Federated) else node.type
 
 
-def federated_value(value: Any, placement: PlacementLiteral) -> Value:
+def federated_value(value: object, placement: PlacementLiteral) -> Value:
     """Places a plain value: every member of the placement has it.
 
     Args:
@@ -42,7 +40,7 @@ def federated_value(value: Any, placement: PlacementLiteral) -> Value:
     return operate("federated_value", to_node(value), placement)
 
 
-def federated_eval(fn: Any, placement: PlacementLiteral) -> Value:
+def federated_eval(fn: object, placement: PlacementLiteral) -> Value:
     """Runs a function without argument once at each member of a placement.
 
     Args:
@@ -56,13 +54,13 @@ def federated_eval(fn: Any, placement: PlacementLiteral) -> Value:
     return operate("federated_eval", to_function(fn, None, "federated_eval"), placement)
 
 
-def federated_broadcast(value: Any) -> Value:
+def federated_broadcast(value: object) -> Value:
     """Sends the server's value to all clients: ``T@SERVER`` to ``T@CLIENTS``."""
     require_trace()
     return operate("federated_broadcast", _zipped(value))
 
 
-def federated_key(key: Any, purpose: str) -> Value:
+def federated_key(key: object, purpose: str) -> Value:
     """Gives each client a random key of its own.
 
     The key depends on the server's key, the client's id and the purpose, and on nothing else.
@@ -78,7 +76,7 @@ def federated_key(key: Any, purpose: str) -> Value:
     return operate("federated_key", _record(key=to_node(key), purpose=constant(purpose)))
 
 
-def federated_map(fn: Any, value: Any) -> Value:
+def federated_map(fn: object, value: object) -> Value:
     """Applies a function at each member of a placement.
 
     Args:
@@ -94,7 +92,7 @@ def federated_map(fn: Any, value: Any) -> Value:
     return operate("federated_map", _record(fn=function, value=node))
 
 
-def federated_apply(fn: Any, value: Any) -> Value:
+def federated_apply(fn: object, value: object) -> Value:
     """Applies a function at the server: ``federated_map`` for a value that must be there.
 
     Args:
@@ -113,17 +111,19 @@ def federated_apply(fn: Any, value: Any) -> Value:
     return federated_map(fn, Value(node))
 
 
-def federated_zip(value: Any) -> Value:
+def federated_zip(value: object) -> Value:
     """Makes one placed struct of a struct of placed values: ``<{A}@P,{B}@P>`` to ``{<A,B>}@P``."""
     require_trace()
     return operate("federated_zip", to_node(value))
 
 
-def federated_aggregate(value: Any, zero: Any, accumulate: Any, merge: Any, report: Any) -> Value:
+def federated_aggregate(
+    value: object, zero: object, accumulate: object, merge: object, report: object
+) -> Value:
     """Folds the clients' values into one at the server.
 
-    The order and the grouping of the fold are fixed by the clients' ids (spec, section "Reduction"), so the result does
-    not depend on where and how it is computed.
+    The order and the grouping of the fold are fixed by the clients' ids (spec, section "Reduction"), so the
+    result does not depend on where and how it is computed.
 
     Args:
         value: ``{T}@CLIENTS``; a struct of values at clients is zipped first.
@@ -152,7 +152,7 @@ def federated_aggregate(value: Any, zero: Any, accumulate: Any, merge: Any, repo
     )
 
 
-def federated_sum(value: Any) -> Value:
+def federated_sum(value: object) -> Value:
     """Adds the clients' numbers, element by element: ``{T}@CLIENTS`` to ``T@SERVER``.
 
     Args:
@@ -165,7 +165,7 @@ def federated_sum(value: Any) -> Value:
     return operate("federated_sum", _zipped(value))
 
 
-def federated_mean(value: Any, weight: Any = None) -> Value:
+def federated_mean(value: object, weight: object = None) -> Value:
     """Averages the clients' numbers, element by element.
 
     Args:
@@ -177,18 +177,19 @@ def federated_mean(value: Any, weight: Any = None) -> Value:
     """
     require_trace()
     node = _zipped(value)
-    if weight is None or to_node(weight).type == Federated(EMPTY, CLIENTS, all_equal=False):
+    weights = None if weight is None else to_node(weight)
+    if weights is None or _member(weights) == EMPTY:
         return operate("federated_mean", node)
-    return operate("federated_weighted_mean", _record(value=node, weight=to_node(weight)))
+    return operate("federated_weighted_mean", _record(value=node, weight=weights))
 
 
-def federated_min(value: Any) -> Value:
+def federated_min(value: object) -> Value:
     """The least of the clients' numbers, element by element: ``{T}@CLIENTS`` to ``T@SERVER``."""
     require_trace()
     return operate("federated_min", _zipped(value))
 
 
-def federated_max(value: Any) -> Value:
+def federated_max(value: object) -> Value:
     """The greatest of the clients' numbers, element by element: ``{T}@CLIENTS`` to ``T@SERVER``."""
     require_trace()
     return operate("federated_max", _zipped(value))

@@ -7,10 +7,10 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from foedus.errors import StructureError, TracingError, place, user_line
-from foedus.foreign import kind
+from foedus.foreign import LocalFunction, kind
 from foedus.intrinsics import result_type
 from foedus.ir import Block, Call, Intrinsic, Lambda, Node, Record, Reference, Selection, constant
 from foedus.lang._current import active, current, use
@@ -34,7 +34,7 @@ class LanguageUsed(BaseException):
 class _LeafGuard:
     """The interpreter while a front end traces: any use of the language ends the attempt."""
 
-    def apply(self, function: Node, argument: Any) -> NoReturn:
+    def apply(self, function: Node, argument: object) -> NoReturn:
         raise LanguageUsed
 
 
@@ -45,7 +45,7 @@ class Tracer:
         self.names = names
         self.bindings: list[tuple[str, Node]] = []
 
-    def apply(self, function: Node, argument: Any) -> Value:
+    def apply(self, function: Node, argument: object) -> Value:
         return self.bind(Call(function, cast("Node | None", argument)))
 
     def bind(self, node: Node) -> Value:
@@ -66,7 +66,8 @@ def _refuse(what: str) -> Callable[..., NoReturn]:
             found=self.type,
             expected="an operator of the language, such as federated_map",
             at=place(),
-            hint="do it in a function given to federated_map, and do not mix operators and arithmetic in one body",
+            hint="do it in a function given to federated_map, and do not mix operators and arithmetic "
+            "in one body",
         )
 
     return refuse
@@ -116,7 +117,7 @@ class Value:
     def __len__(self) -> int:
         return len(_struct(self, "a length").fields)
 
-    def __call__(self, *arguments: Any) -> Value:
+    def __call__(self, *arguments: object) -> Value:
         if not isinstance(self.type, Function):
             raise TracingError("Only a function can be called", found=self.type, at=place())
         nodes = [to_node(argument) for argument in arguments]
@@ -203,7 +204,7 @@ def to_node(value: object) -> Node:
     return constant(value)
 
 
-def parameter_names(fn: Callable[..., Any]) -> list[str]:
+def parameter_names(fn: LocalFunction) -> list[str]:
     """The names of a function's parameters.
 
     Raises:
@@ -226,7 +227,7 @@ def fn_name(fn: object) -> str:
     return str(getattr(fn, "__name__", type(fn).__name__))
 
 
-def trace_language(fn: Callable[..., Any], parameter: Type | None, *, spread: int) -> Lambda:
+def trace_language(fn: LocalFunction, parameter: Type | None, *, spread: int) -> Lambda:
     """Traces a function as a program of the language.
 
     Args:
@@ -250,7 +251,9 @@ def trace_language(fn: Callable[..., Any], parameter: Type | None, *, spread: in
             value = Value(Reference(name, parameter))
             result = fn(*value) if spread != 1 else fn(value)
         if result is None:
-            raise TracingError(f"The function {fn_name(fn)!r} returns nothing", at=place("while it was traced"))
+            raise TracingError(
+                f"The function {fn_name(fn)!r} returns nothing", at=place("while it was traced")
+            )
         body = tracer.close(to_node(result))
     return Lambda(name, parameter, body)
 
@@ -262,8 +265,8 @@ def _is_local(parameter: Type | None) -> bool:
 def to_function(fn: object, parameter: Type | None, what: str) -> Node:
     """Turns what was given to an operator as a function into a node of function type.
 
-    A Python function becomes a program of the language if its body uses the language, else local code of the front
-    end; see the spec, "Whose lambda?".
+    A Python function becomes a program of the language if its body uses the language, else local code of the
+    front end; see the spec, "Whose lambda?".
 
     Args:
         fn: A Python function, a computation, or a symbolic function.

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inlining: what remains are calls of leaves and operators, one after another, without nesting.
 
-The program is evaluated symbolically: functions of the language are applied, selections from known structs are taken,
-and every call of a leaf or an operator becomes a binding of one flat block. The language has neither recursion nor
-choice, so this ends.
+The program is evaluated symbolically: functions of the language are applied, selections from known structs
+are taken, and every call of a leaf or an operator becomes a binding of one flat block. The language has
+neither recursion nor choice, so this ends.
 """
 
 from __future__ import annotations
@@ -67,7 +67,11 @@ class _Inliner:
                 return _Fields(tuple(name for name, _ in fields), values, container)
             case Selection(source, index):
                 struct = self.value(source, scope)
-                return struct.values[index] if isinstance(struct, _Fields) else Selection(self.node(struct), index)
+                return (
+                    struct.values[index]
+                    if isinstance(struct, _Fields)
+                    else Selection(self.node(struct), index)
+                )
             case Lambda():
                 return _Closure(node, scope)
             case Block(bindings, result):
@@ -147,9 +151,9 @@ def inline(program: Node) -> Lambda:
         program: A closed program of function type.
 
     Returns:
-        A lambda whose body is a block; each binding is a call of a leaf or an operator, in the order in which they are
-        evaluated, and the arguments are made of names, constants, selections, structs and functions in flat form. The
-        type is that of the program.
+        A lambda whose body is a block; each binding is a call of a leaf or an operator, in the order in which
+        they are evaluated, and the arguments are made of names, constants, selections, structs and functions
+        in flat form. The type is that of the program.
     """
     inliner = _Inliner(itertools.count(1))
     type_ = program.type

@@ -36,7 +36,9 @@ def rename(node: Node, names: dict[str, Node]) -> Node:
         case Call(function, argument):
             return Call(rename(function, names), None if argument is None else rename(argument, names))
         case Block(bindings, result):
-            return Block(tuple((name, rename(child, names)) for name, child in bindings), rename(result, names))
+            return Block(
+                tuple((name, rename(child, names)) for name, child in bindings), rename(result, names)
+            )
         case _:
             assert_never(node)
 

@@ -189,7 +189,7 @@ def _place(value: Any, ids: tuple[ClientId, ...], shelf: Shelf, lengths: list[Le
 
 
 def _without_filters(ragged: Ragged, ids: tuple[ClientId, ...]) -> Ragged:
-    """The sequences with their transforms applied, where these have a filter, whose outcome no offset can tell."""
+    """The sequences with transforms applied where one is a filter, whose outcome no offset can tell."""
     if not any(isinstance(t, Filter) for t in ragged.transforms):
         return ragged
     read = [Elements(ragged, i, client) for i, client in enumerate(ids)]

@@ -102,7 +102,11 @@ class LocalRuntime:
         return found[1]
 
     def run_compiled(
-        self, key: Any, build: Callable[[list[Lengths]], Callable[..., Any]], lengths: list[Lengths], arguments: Any
+        self,
+        key: Any,
+        build: Callable[[list[Lengths]], Callable[..., Any]],
+        lengths: list[Lengths],
+        arguments: Any,
     ) -> Any:
         """Calls a compiled program, compiled now if none fits.
 
@@ -235,7 +239,9 @@ class _Run:
                     supply = list(answers)
                     views = {path: view(arrays[path], templates[path], supply, index) for path in templates}
                     scope = dict(server)
-                    scope |= {name: jax.tree.map(lambda x: jnp.asarray(x)[index], v) for name, v in stored.items()}
+                    scope |= {
+                        name: jax.tree.map(lambda x: jnp.asarray(x)[index], v) for name, v in stored.items()
+                    }
                     if cut.parameter is not None and cut.parameter_type is not None:
                         scope[cut.parameter] = _merge(server[cut.parameter], cut.parameter_type, views, "")
                     for name, node in level.clients:
@@ -323,8 +329,8 @@ def _pass(
 ) -> tuple[Any, Any]:
     """Runs all clients of a level, reduces what they send and keeps what later levels need.
 
-    Runs of clients are folded one client after another, and the partial results merged pairwise, so that the result
-    depends on the clients alone.
+    Runs of clients are folded one client after another, and the partial results merged pairwise, so that the
+    result depends on the clients alone.
 
     Args:
         level: The level.
@@ -350,8 +356,9 @@ def _pass(
             for name, node in level.reductions
         }
         values = {name: scope[name] for name in level.client_outputs}
-        put = lambda buffer, value: lax.dynamic_update_index_in_dim(buffer, value, index, 0)  # noqa: E731
-        return partial, jax.tree.map(put, kept, values)
+        return partial, jax.tree.map(
+            lambda buffer, value: lax.dynamic_update_index_in_dim(buffer, value, index, 0), kept, values
+        )
 
     strands = min(count, STRANDS)
     bounds = jnp.asarray([s * count // strands for s in range(strands + 1)], jnp.int32)
@@ -364,7 +371,8 @@ def _pass(
         return kept, partial
 
     kept, partials = lax.scan(strand, kept, jnp.arange(strands, dtype=jnp.int32))
-    return {name: monoids[name].report(_merged(monoids[name], partials[name], strands)) for name in monoids}, kept
+    totals = {name: _merged(monoid, partials[name], strands) for name, monoid in monoids.items()}
+    return {name: monoid.report(totals[name]) for name, monoid in monoids.items()}, kept
 
 
 def _merged(monoid: Monoid, partials: Any, length: int) -> Any:

@@ -28,8 +28,8 @@ def _ids(clients: Iterable[ClientId] | int | None) -> tuple[ClientId, ...] | Non
 def reference(*, clients: Iterable[ClientId] | int | None = None) -> ReferenceRuntime:
     """The reference runtime: slow, obvious, and the meaning of every program.
 
-    It runs one client after another in plain Python, so that ``print`` and breakpoints inside local code work, and
-    keeps a log of what crossed between placements in ``crossings``.
+    It runs one client after another in plain Python, so that ``print`` and breakpoints inside local code
+    work, and keeps a log of what crossed between placements in ``crossings``.
 
     Args:
         clients: The clients (ids, or how many) for computations that have no argument at clients.

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""The local runtime's plan: which calls of a program run at the server and which at clients, and in which pass.
+"""The local runtime's plan: which calls run at the server and which at clients, and in which pass.
 
-A value's level is the number of aggregations before it. Everything at clients of one level runs in one pass over the
-clients, and everything at the server of one level in one call before that pass; so a program of ``k`` levels takes
-``k`` passes and ``k + 1`` calls at the server, however many clients there are.
+A value's level is the number of aggregations before it. Everything at clients of one level runs in one pass
+over the clients, and everything at the server of one level in one call before that pass; so a program of
+``k`` levels takes ``k`` passes and ``k + 1`` calls at the server, however many clients there are.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class _Run:
         match type_:
             case Federated(_, placement, all_equal) if placement == CLIENTS:
                 if all_equal:
-                    return _Each({i: given for i in self.ids})
+                    return _Each(dict.fromkeys(self.ids, given))
                 return _Each({i: given.client(k) for k, i in enumerate(given.ids)})
             case Struct(fields):
                 return tuple(self.place(item, t) for (_, t), item in zip(fields, given, strict=True))
@@ -199,7 +199,7 @@ class _Run:
             return value
         what = "constant" if origin == PROGRAM else "value"
         self.crossed(operator.name, what, result.member, value, origin, CLIENTS.name, Protection.NONE)
-        return _Each({i: value for i in self.ids})
+        return _Each(dict.fromkeys(self.ids, value))
 
     def eval(self, function: Any, result: Federated) -> Any:
         if result.placement != CLIENTS:
@@ -229,29 +229,37 @@ class _Run:
         return _Each({i: _at(argument, i) for i in self.ids})
 
     def reduce(self, operator: Intrinsic, argument: Any) -> Any:
-        """Folds the clients' values in the order of their ids, in at most ``STRANDS`` runs, merged pairwise."""
+        """Folds the clients' values in the order of their ids, in ``STRANDS`` runs, merged pairwise."""
         parameter = operator.type.parameter
         assert parameter is not None
         fold = _fold_of(operator.name, argument, parameter)
         clients = self.ids
         if not clients and fold.needs_clients:
-            raise ExecutionError(
-                f"{operator.name} of no clients", expected="at least one client", at=place()
-            )
+            raise ExecutionError(f"{operator.name} of no clients", expected="at least one client", at=place())
         sent = [fold.send(i) for i in clients]
         for k, (what, type_, protection) in enumerate(fold.messages):
             size = sum(_size(message[k]) for message in sent)
             each = _per_client(size, len(sent), type_)
-            self.log.append(
-                Crossing(operator.name, what, type_, CLIENTS.name, SERVER.name, each, protection)
-            )
+            self.note(Crossing(operator.name, what, type_, CLIENTS.name, SERVER.name, each, protection))
         return fold.report(_folded(fold, sent))
 
     def crossed(
-        self, name: str, what: str, type_: Type, value: Any, origin: str, destination: str, protection: Protection
+        self,
+        name: str,
+        what: str,
+        type_: Type,
+        value: Any,
+        origin: str,
+        destination: str,
+        protection: Protection,
     ) -> None:
         size = _per_client(_size(value) * len(self.ids), len(self.ids), type_)
-        self.log.append(Crossing(name, what, type_, origin, destination, size, protection))
+        self.note(Crossing(name, what, type_, origin, destination, size, protection))
+
+    def note(self, crossing: Crossing) -> None:
+        """Logs a crossing, unless the message has no content."""
+        if crossing.bytes_per_client != 0:
+            self.log.append(crossing)
 
 
 def _folded(fold: _Fold, sent: list[Any]) -> Any:
@@ -368,7 +376,8 @@ def _fold_of(name: str, argument: Any, parameter: Type) -> _Fold:
 def _weighted_mean(argument: Any, member: Type, parameter: Type) -> _Fold:
     assert isinstance(parameter, Struct)
     weight_type = parameter.fields[1][1]
-    assert isinstance(weight_type, Federated) and isinstance(weight_type.member, Tensor)
+    assert isinstance(weight_type, Federated)
+    assert isinstance(weight_type.member, Tensor)
     total_type = int64 if weight_type.member.dtype.kind in "iu" else weight_type.member
     value, weight = argument
 

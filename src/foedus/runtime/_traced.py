@@ -142,7 +142,11 @@ def monoid_of(node: Call, scope: Mapping[str, Any]) -> Monoid:
         return Monoid(
             zero, lambda one, value: accumulate((one, value)), lambda one, other: merge((one, other)), report
         )
-    first = parameter.fields[0][1] if name == "federated_weighted_mean" and isinstance(parameter, Struct) else parameter
+    first = (
+        parameter.fields[0][1]
+        if name == "federated_weighted_mean" and isinstance(parameter, Struct)
+        else parameter
+    )
     assert isinstance(first, Federated)
     member = first.member
     match name:
@@ -174,7 +178,8 @@ def _fields(argument: Node) -> list[Node]:
 def _weighted(member: Type, parameter: Type | None) -> Monoid:
     assert isinstance(parameter, Struct)
     weight = parameter.fields[1][1]
-    assert isinstance(weight, Federated) and isinstance(weight.member, Tensor)
+    assert isinstance(weight, Federated)
+    assert isinstance(weight.member, Tensor)
     total_dtype = np.dtype(np.int64) if weight.member.dtype.kind in "iu" else weight.member.dtype
 
     def accumulate(one: Any, given: Any) -> Any:

@@ -3,7 +3,7 @@
 """Types, placements, their compact notation, assignability, and the types of Python and NumPy values."""
 
 from foedus.types._check import check_assignable, mismatch
-from foedus.types._containers import container_of, pack, parts_of
+from foedus.types._containers import PythonValue, container_of, pack, parts_of
 from foedus.types._difference import (
     Difference,
     difference,
@@ -43,6 +43,7 @@ from foedus.types._types import (
     SERVER,
     STRING,
     Abstract,
+    Array,
     Federated,
     Function,
     Placement,
@@ -59,7 +60,7 @@ from foedus.types._types import (
     show_name,
     walk,
 )
-from foedus.types._values import from_plain, to_plain
+from foedus.types._values import PlainValue, from_plain, to_plain
 
 __all__ = [
     "CLIENTS",
@@ -69,11 +70,14 @@ __all__ = [
     "SERVER",
     "STRING",
     "Abstract",
+    "Array",
     "Difference",
     "Federated",
     "Function",
     "Placement",
     "PlacementLiteral",
+    "PlainValue",
+    "PythonValue",
     "Sequence",
     "Shape",
     "Struct",
@@ -93,6 +97,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "from_plain",
     "int8",
     "int16",
     "int32",
@@ -119,6 +124,5 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
-    "from_plain",
     "walk",
 ]

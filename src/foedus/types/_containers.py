@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from foedus.errors import DataError, place
 from foedus.types._types import Struct
 
+PythonValue: TypeAlias = Any
+"""What users hand over and get back: numbers, strings, arrays, and containers of such."""
+
 
 def is_named_tuple(value: object) -> bool:
     """Whether this is a named tuple or the class of one."""
-    cls = value if isinstance(value, type) else type(value)
-    return issubclass(cls, tuple) and hasattr(cls, "_fields")
+    cls: object = value if isinstance(value, type) else type(value)
+    return hasattr(cls, "_fields") and issubclass(cast("type", cls), tuple)
 
 
 def parts_of(value: object) -> list[tuple[str | None, object]] | None:
@@ -26,7 +29,9 @@ def parts_of(value: object) -> list[tuple[str | None, object]] | None:
         value: Any Python value.
 
     Returns:
-        ``(name, item)`` in order, or None if it is not a container. ``None`` itself is one, with nothing inside.
+        ``(name, item)`` in order, or None if it is not a container. ``None`` itself is one, with nothing
+        inside. The fields of a dict are ordered by name, as JAX orders them; those of other mappings as they
+        come.
 
     Raises:
         DataError: For a mapping whose keys are not strings.
@@ -34,18 +39,18 @@ def parts_of(value: object) -> list[tuple[str | None, object]] | None:
     if value is None:
         return []
     if is_named_tuple(value):
-        fields = cast("tuple[str, ...]", getattr(value, "_fields"))  # noqa: B009 - known only at run time
-        return list(zip(fields, cast("tuple[object, ...]", value), strict=True))
+        return list(cast("NamedTuple", value)._asdict().items())
     if isinstance(value, Mapping):
-        items = cast("Mapping[object, object]", value).items()
-        odd = next((key for key, _ in items if not isinstance(key, str)), None)
+        mapping = cast("Mapping[object, object]", value)
+        odd = next((key for key in mapping if not isinstance(key, str)), None)
         if odd is not None:
             raise DataError(
                 "A mapping's keys must be strings to become a struct",
                 found=f"the key {odd!r} of type {type(odd).__name__}",
                 at=place(),
             )
-        return [(str(key), item) for key, item in items]
+        pairs: list[tuple[str | None, object]] = [(str(key), item) for key, item in mapping.items()]
+        return pairs if isinstance(value, OrderedDict) else sorted(pairs, key=lambda pair: str(pair[0]))
     if isinstance(value, list | tuple):
         return [(None, item) for item in cast("Iterable[object]", value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -60,7 +65,7 @@ def container_of(value: object) -> type:
     return cast("type", type(cast("object", value)))
 
 
-def pack(struct: Struct, values: Iterable[Any]) -> Any:
+def pack(struct: Struct, values: Iterable[PythonValue]) -> PythonValue:
     """Puts values into the Python container that a struct type remembers.
 
     Args:
@@ -70,16 +75,15 @@ def pack(struct: Struct, values: Iterable[Any]) -> Any:
     Returns:
         The container.
     """
-    cls = struct.container
-    names = [name for name, _ in struct.fields]
-    if cls is type(None):
+    if struct.container is type(None):
         return None
-    if cls is None:
-        cls = dict if names and None not in names else tuple
+    names = [name or "" for name, _ in struct.fields]
+    cls = struct.container or (dict if names and "" not in names else tuple)
+    make = cast("Callable[..., PythonValue]", cls)
     if cls in (dict, OrderedDict):
-        return cls(zip(names, values, strict=True))
+        return make(zip(names, values, strict=True))
     if is_named_tuple(cls):
-        return cls(*values)
+        return make(*values)
     if dataclasses.is_dataclass(cls):
-        return cls(**dict(zip(cast("list[str]", names), values, strict=True)))
-    return cls(values)
+        return make(**dict(zip(names, values, strict=True)))
+    return make(values)

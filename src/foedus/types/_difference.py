@@ -24,11 +24,12 @@ class Difference:
     """The first place where a type is not what it should be.
 
     Args:
-        path: Fields from the outside in, such as ``.delta.w``; empty at the top. ``*`` is a sequence's element,
-            ``@`` a placed value's member, ``(`` and ``)`` a function's parameter and result.
+        path: Fields from the outside in, such as ``.delta.w``; empty at the top. ``*`` is a sequence's
+            element, ``@`` a placed value's member, ``(`` and ``)`` a function's parameter and result.
         expected: The type that is needed there.
         found: The type that is there.
-        reason: What is wrong in a few words: ``dtype``, ``shape``, ``field``, ``placement``, ``kind``, ``all_equal``.
+        reason: What is wrong in a few words: ``dtype``, ``shape``, ``field``, ``placement``, ``kind``,
+            ``all_equal``.
     """
 
     path: str

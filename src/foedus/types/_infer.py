@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -41,13 +42,16 @@ _INT32 = np.iinfo(np.int32)
 
 
 def to_dtype(spec: object) -> DType | None:
-    """The dtype that something names: a dtype, its name, a NumPy scalar type, or a Python type; else None."""
+    """The dtype of what names one: a dtype, its name, a Python, NumPy or JAX scalar type; else None."""
     if isinstance(spec, type) and spec in _PYTHON_TYPES:
         return _PYTHON_TYPES[spec]
     if isinstance(spec, str):
         return DTYPES.get(spec)
-    named = spec if isinstance(spec, type | np.dtype) else getattr(spec, "dtype", None)
-    is_scalar_type = isinstance(named, type) and (issubclass(named, np.generic) or named is ml_dtypes.bfloat16)
+    own = getattr(spec, "dtype", None)
+    named: object = cast("object", own if isinstance(own, np.dtype) else spec)
+    is_scalar_type = isinstance(named, type) and (
+        issubclass(named, np.generic) or named is ml_dtypes.bfloat16
+    )
     if not isinstance(named, np.dtype) and not is_scalar_type:
         return None
     dtype = np.dtype(cast("Any", named))
@@ -62,23 +66,31 @@ def _is_shape(spec: object) -> bool:
     return all(size is None or isinstance(size, int) for size in cast("Iterable[object]", spec))
 
 
+def _pair(spec: object) -> tuple[object, object] | None:
+    """The two items of a plain tuple of two."""
+    if not isinstance(spec, tuple) or is_named_tuple(cast("object", spec)):
+        return None
+    items = cast("tuple[object, ...]", spec)
+    return (items[0], items[1]) if len(items) == 2 else None
+
+
 def _to_tensor(spec: object) -> Tensor | None:
-    if isinstance(spec, tuple) and not is_named_tuple(spec) and len(cast("tuple[object, ...]", spec)) == 2:
-        dtype, shape = cast("tuple[object, object]", spec)
-        known = to_dtype(dtype)
-        if known is not None and _is_shape(shape):
-            return Tensor(known, None if shape is None else tuple(cast("Shape", shape)))
-    dtype = to_dtype(spec)
-    return None if dtype is None else Tensor(dtype)
+    dtype, shape = _pair(spec) or (None, None)
+    known = None if dtype is None else to_dtype(dtype)
+    if known is not None and _is_shape(shape):
+        return Tensor(known, None if shape is None else tuple(cast("Shape", shape)))
+    dtype, shape = to_dtype(spec), getattr(spec, "shape", ())
+    return None if dtype is None else Tensor(dtype, cast("Shape", shape) if isinstance(shape, tuple) else ())
 
 
 def to_type(spec: object) -> Type:
     """Turns a specification into a type.
 
     Args:
-        spec: A type; a dtype, Python type or dtype's name; ``(dtype, shape)``; a mapping, list or tuple of
-            specifications (``(name, specification)`` pairs in a list or tuple give names); the class of a named
-            tuple or a dataclass with annotated fields.
+        spec: A type; a dtype, Python type or dtype's name; ``(dtype, shape)``; a mapping (see ``parts_of``),
+            list or tuple of specifications (``(name, specification)`` pairs in a list or tuple give names);
+            the class of a named tuple or a dataclass with annotated fields; whatever has a dtype and a
+            shape, such as an array.
 
     Returns:
         The type.
@@ -91,16 +103,22 @@ def to_type(spec: object) -> Type:
     tensor = _to_tensor(spec)
     if tensor is not None:
         return tensor
-    if isinstance(spec, type) and (is_named_tuple(spec) or dataclasses.is_dataclass(spec)):
-        hints = typing.get_type_hints(spec)
-        return Struct(tuple((name, to_type(hint)) for name, hint in hints.items()), spec)
-    if isinstance(spec, Mapping):
-        items = cast("Mapping[str, object]", spec).items()
-        return Struct(tuple((name, to_type(item)) for name, item in items), container_of(cast("object", spec)))
+    if isinstance(spec, type):
+        return _to_struct(spec)
+    if isinstance(spec, Mapping) or is_named_tuple(spec):
+        parts = parts_of(cast("object", spec)) or []
+        return Struct(
+            tuple((name, to_type(item)) for name, item in parts), container_of(cast("object", spec))
+        )
     if isinstance(spec, list | tuple):
-        items = cast("list[object] | tuple[object, ...]", spec)
-        return Struct(tuple(_to_field(item) for item in items), container_of(cast("object", spec)))
-    raise DataError(
+        fields = tuple(_to_field(item) for item in cast("list[object] | tuple[object, ...]", spec))
+        named = fields and all(name is not None for name, _ in fields)
+        return Struct(fields, OrderedDict if named else container_of(cast("object", spec)))
+    raise _no_type(spec)
+
+
+def _no_type(spec: object) -> DataError:
+    return DataError(
         "This does not specify a type",
         found=f"{spec!r} of type {type(spec).__name__}",
         expected="a type, a dtype, (dtype, shape), or a mapping, list or tuple of such",
@@ -108,11 +126,22 @@ def to_type(spec: object) -> Type:
     )
 
 
+def _to_struct(cls: type) -> Struct:
+    """The type of a class with annotated fields."""
+    if is_named_tuple(cls):
+        names = cast("tuple[str, ...]", cls.__dict__["_fields"])
+    elif dataclasses.is_dataclass(cls):
+        names = tuple(field.name for field in dataclasses.fields(cls) if field.init)
+    else:
+        raise _no_type(cast("object", cls))
+    hints = typing.get_type_hints(cls)
+    return Struct(tuple((name, to_type(hints.get(name))) for name in names), cls)
+
+
 def _to_field(item: object) -> tuple[str | None, Type]:
-    if isinstance(item, tuple) and len(cast("tuple[object, ...]", item)) == 2:
-        name, spec = cast("tuple[object, object]", item)
-        if isinstance(name, str) and name not in DTYPES:
-            return name, to_type(spec)
+    name, spec = _pair(item) or (None, None)
+    if isinstance(name, str) and name not in DTYPES:
+        return name, to_type(spec)
     return None, to_type(item)
 
 
@@ -131,7 +160,8 @@ def type_of(value: object) -> Type:
     Integers are ``int32`` if they fit and ``int64`` if not, floats are ``float32``; arrays keep their dtype.
 
     Args:
-        value: A number, string, array (of any framework that has ``dtype`` and ``shape``), or a container of such.
+        value: A number, string, array (of any framework that has ``dtype`` and ``shape``), or a container of
+            such.
 
     Returns:
         The type; structs remember their container.

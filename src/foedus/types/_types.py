@@ -16,6 +16,7 @@ from foedus.errors import ArgumentError
 
 DType: TypeAlias = np.dtype[Any]
 Shape: TypeAlias = tuple[int | None, ...]
+Array: TypeAlias = np.ndarray[Any, DType]
 
 STRING: DType = np.dtype(np.str_)
 
@@ -112,7 +113,9 @@ class Sequence:
         inner = next((t for t in walk(self.element) if isinstance(t, Sequence | Function | Federated)), None)
         if inner is not None:
             raise ArgumentError(
-                "A sequence holds plain values only", found=show(inner), expected="tensors and structs of them"
+                "A sequence holds plain values only",
+                found=show(inner),
+                expected="tensors and structs of them",
             )
 
     def __str__(self) -> str:

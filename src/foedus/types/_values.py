@@ -13,29 +13,32 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from foedus.errors import DataError, StructureError, TypeMismatchError, place
-from foedus.types._containers import pack, parts_of
+from foedus.types._containers import PythonValue, pack, parts_of
 from foedus.types._difference import field_path, names_of
-from foedus.types._types import STRING, Sequence, Struct, Tensor, Type
+from foedus.types._types import STRING, Array, Sequence, Struct, Tensor, Type
 
+PlainValue: TypeAlias = Any
+"""An array for a tensor, a tuple for a struct, and for a sequence what its reader makes of it."""
 
-SequenceReader: TypeAlias = Callable[[Any, Sequence, str, str], Any]
+SequenceReader: TypeAlias = Callable[[PythonValue, Sequence, str, str], PlainValue]
+"""Takes sequences apart, given the value, its type, what it is, and where inside it we are."""
 
 
 def to_plain(
-    value: Any, type_: Type, what: str, path: str = "", sequences: SequenceReader | None = None
-) -> Any:
+    value: PythonValue, type_: Type, what: str, path: str = "", sequences: SequenceReader | None = None
+) -> PlainValue:
     """Takes a Python value of a known type apart.
 
-    Numbers are converted where nothing is lost: a Python number to any dtype that holds it, an array only to its
-    own dtype.
+    Numbers are converted where nothing is lost: a Python number to any dtype that holds it, an array only to
+    its own dtype.
 
     Args:
         value: The value.
         type_: A tensor, a sequence, or a struct of such.
         what: What the value is, for the error's text.
         path: Where inside it we are.
-        sequences: What takes sequences apart, given the value, its type, ``what`` and ``path``; None where there are
-            none.
+        sequences: What takes sequences apart, given the value, its type, ``what`` and ``path``; None where
+            there are none.
 
     Returns:
         An array for a tensor, a tuple for a struct, what ``sequences`` returns for a sequence.
@@ -59,11 +62,11 @@ def to_plain(
             raise AssertionError(f"{type_} is not the type of a plain value; please report")
 
 
-def from_plain(value: Any, type_: Type) -> Any:
-    """Puts a plain value into the containers its type remembers; sequences become lists, scalars NumPy scalars."""
+def from_plain(value: PlainValue, type_: Type) -> PythonValue:
+    """Puts a plain value into the containers its type remembers; sequences become lists."""
     match type_:
         case Struct():
-            inner = zip(type_.fields, cast("Iterable[Any]", value), strict=True)
+            inner = zip(type_.fields, cast("Iterable[PlainValue]", value), strict=True)
             return pack(type_, [from_plain(item, t) for (_, t), item in inner])
         case Tensor():
             return _from_array(value, type_)
@@ -73,14 +76,14 @@ def from_plain(value: Any, type_: Type) -> Any:
             raise AssertionError(f"{type_} is not the type of a plain value; please report")
 
 
-def _from_array(value: Any, type_: Tensor) -> Any:
+def _from_array(value: PlainValue, type_: Tensor) -> PythonValue:
     array = np.asarray(value)
     if type_.dtype == STRING and array.ndim == 0:
         return str(array[()])
     return array[()] if array.ndim == 0 else array
 
 
-def _items_in_order(value: Any, type_: Struct, what: str, path: str) -> list[object]:
+def _items_in_order(value: PythonValue, type_: Struct, what: str, path: str) -> list[object]:
     parts = parts_of(value)
     where = place(f"{path} of {what}" if path else what)
     if parts is None:
@@ -112,7 +115,7 @@ def _items_in_order(value: Any, type_: Struct, what: str, path: str) -> list[obj
     return [item for _, item in parts]
 
 
-def _fits(value: Any, array: np.ndarray[Any, Any], type_: Tensor) -> bool:
+def _fits(value: PythonValue, array: Array, type_: Tensor) -> bool:
     """Whether converting loses nothing that the user can have meant."""
     if array.dtype == type_.dtype:
         return True
@@ -125,12 +128,14 @@ def _fits(value: Any, array: np.ndarray[Any, Any], type_: Tensor) -> bool:
     return array.dtype.kind in "iuf" or type_.dtype.kind == "c"
 
 
-def _to_array(value: Any, type_: Tensor, what: str, path: str) -> Any:
+def _to_array(value: PythonValue, type_: Tensor, what: str, path: str) -> Array:
     where = f"{path} of {what}" if path else what
     try:
-        array: np.ndarray[Any, Any] = np.asarray(value)
+        array: Array = np.asarray(value)
     except (ValueError, TypeError) as error:
-        raise DataError(f"An array is needed in {what}", found=type(value).__name__, at=place(where)) from error
+        raise DataError(
+            f"An array is needed in {what}", found=type(value).__name__, at=place(where)
+        ) from error
     if not _fits(value, array, type_):
         found = f"{array.dtype.name}{list(array.shape) or ''}"
         raise TypeMismatchError(f"Wrong dtype in {what}", found=found, expected=type_, at=place(where))
@@ -146,6 +151,8 @@ def _to_array(value: Any, type_: Tensor, what: str, path: str) -> Any:
     return array.astype(type_.dtype, copy=False)
 
 
-def _to_strings(array: np.ndarray[Any, Any]) -> Any:
-    decoded = [x.decode("utf-8", "surrogateescape") if isinstance(x, bytes) else str(x) for x in array.ravel()]
+def _to_strings(array: Array) -> Array:
+    decoded = [
+        x.decode("utf-8", "surrogateescape") if isinstance(x, bytes) else str(x) for x in array.ravel()
+    ]
     return np.array(decoded, dtype=object).reshape(array.shape)

@@ -1,0 +1,31 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Federated learning: models, metrics, the four stages, and the algorithms made of them."""
+
+from foedus.learning import algorithms, metrics, models
+from foedus.learning._batches import Batches
+from foedus.learning._learning_process import LearningProcess, LearningState, compose
+from foedus.learning._stages import (
+    ClientUpdate,
+    ClientWeight,
+    Weighting,
+    apply_update,
+    broadcast_weights,
+    train_locally,
+)
+
+__all__ = [
+    "Batches",
+    "ClientUpdate",
+    "ClientWeight",
+    "LearningProcess",
+    "LearningState",
+    "Weighting",
+    "algorithms",
+    "apply_update",
+    "broadcast_weights",
+    "compose",
+    "metrics",
+    "models",
+    "train_locally",
+]

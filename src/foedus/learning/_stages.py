@@ -1,0 +1,318 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""The four stages of a learning algorithm, each a process: distribute, client work, aggregate, finalise.
+
+The aggregate stage is any of ``foedus.aggregators``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from foedus.data import Batch, transformed
+from foedus.errors import ArgumentError, place
+from foedus.lang import (
+    computation,
+    federated_apply,
+    federated_broadcast,
+    federated_eval,
+    federated_key,
+    federated_map,
+    federated_sum,
+    federated_value,
+)
+from foedus.learning._batches import Batches
+from foedus.learning._statistics import EXAMPLES, cast_like, gather, no_statistics, report
+from foedus.learning.models import Mode, Model, ModelWeights
+from foedus.process import Output, Process
+from foedus.types import (
+    EMPTY,
+    KEY,
+    SERVER,
+    Sequence,
+    Struct,
+    Tensor,
+    Type,
+    at_clients,
+    at_server,
+    pack,
+    parts_of,
+)
+
+
+class Weighting(Enum):
+    """How much a client's update counts in the mean."""
+
+    EXAMPLES = "examples"
+    """As often as it has examples."""
+    UNIFORM = "uniform"
+    """Once."""
+
+
+ClientWeight: TypeAlias = Weighting | Callable[[dict[str, Any]], Any]
+"""A weighting, or a function from a client's own metrics to float[]."""
+
+
+class ClientUpdate(NamedTuple):
+    """What a client makes of its data.
+
+    Args:
+        update: By how much training changed each trainable weight.
+        weight: float32[], how much that counts.
+        statistics: What it gathered on the way.
+        dropped: int32[], 1 if its update was not finite and has been dropped.
+    """
+
+    update: Any
+    weight: Any
+    statistics: Any
+    dropped: Any
+
+
+def broadcast_weights(weights_type: Type) -> Process:
+    """The distribute stage that sends the server's weights to every client as they are.
+
+    Args:
+        weights_type: The type of the weights.
+
+    Returns:
+        A process with ``next: (<state=<>@SERVER,weights=W@SERVER> ->
+        <state,result=W@CLIENTS,measurements>)``.
+    """
+
+    @computation
+    def initialize() -> Any:
+        return federated_value((), SERVER)
+
+    @computation(at_server(EMPTY), at_server(weights_type))
+    def distribute(state: Any, weights: Any) -> Any:
+        return Output(state, federated_broadcast(weights), federated_value((), SERVER))
+
+    return Process(initialize, distribute)
+
+
+def data_type(model: Model, batches: Batches | None) -> Sequence:
+    """The type of a client's data: examples, or ready-made batches where ``batches`` is None."""
+    element = model.element_type
+    # Batches of any size have one type.
+    return Sequence(element if batches is not None else transformed(element, Batch(size=1)))
+
+
+def fold_batches(model: Model, data: Any, step: Callable[[Any, Any, Any], Any], init: Any) -> Any:
+    """Folds over batches: padded where the model's rows are independent, else each in its own shape."""
+    if not model.coupled:
+        return data.fold_padded(step, init)
+
+    return data.fold(lambda carry, batch: step(carry, batch, jnp.ones(_rows(batch), dtype=bool)), init)
+
+
+def _rows(batch: Any) -> int:
+    """The number of rows of a batch, or 0 where it has no leaf."""
+    parts = parts_of(batch)
+    return batch.shape[0] if parts is None else max((_rows(part) for _, part in parts), default=0)
+
+
+def _all_finite(tree: Any) -> Any:
+    return jax.tree.reduce(lambda all_, leaf: all_ & jnp.all(jnp.isfinite(leaf)), tree, jnp.bool_(True))
+
+
+def _zero_unless(condition: Any, tree: Any) -> Any:
+    return jax.tree.map(lambda x: jnp.where(condition, x, jnp.zeros_like(x)), tree)
+
+
+class _Progress(NamedTuple):
+    """Where a client is in its training."""
+
+    trainable: Any
+    non_trainable: Any
+    optimizer: Any
+    statistics: Any
+    steps: Any
+
+
+def _training_step(
+    model: Model, optimizer: optax.GradientTransformation, noise: Any
+) -> Callable[[_Progress, Any, Any], _Progress]:
+    """One step of stochastic gradient descent on a batch, for ``fold_batches``."""
+
+    def step(now: _Progress, batch: Any, mask: Any) -> _Progress:
+        key = jax.random.fold_in(noise, now.steps)
+        rows = jnp.maximum(jnp.sum(mask), 1)
+
+        def loss_of(trainable: Any) -> tuple[Any, Any]:
+            given = ModelWeights(trainable, now.non_trainable)
+            outcome = model.forward(given, batch, key, Mode.TRAIN)
+            total = jnp.sum(jnp.where(mask, outcome.losses, 0))
+            return total / rows.astype(total.dtype) + outcome.penalty, outcome
+
+        gradients, outcome = jax.grad(loss_of, has_aux=True)(now.trainable)
+        updates, state = optimizer.update(gradients, now.optimizer, now.trainable)
+        new = _Progress(
+            optax.apply_updates(now.trainable, updates),
+            outcome.non_trainable,
+            state,
+            gather(model, now.statistics, outcome, mask),
+            now.steps + 1,
+        )
+        return cast_like(now, new)
+
+    return step
+
+
+def train_locally(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    *,
+    batches: Batches | None,
+    weighting: ClientWeight = Weighting.EXAMPLES,
+) -> Process:
+    """The client work of federated averaging: a client trains the weights it got on its own data.
+
+    An update that is not finite, or whose weight is not, is dropped: it counts for nothing, and neither do
+    that client's metrics. A client without examples has weight zero, whatever the weighting.
+
+    Args:
+        model: The model.
+        optimizer: The clients' optimizer; its state begins anew in every round.
+        batches: How a client goes through its examples; None if its data are batches already.
+        weighting: How much its update counts.
+
+    Returns:
+        A process with ``next: (<state=<>@SERVER,key=uint32[2]@SERVER,weights={W}@CLIENTS,data={D*}@CLIENTS>
+        -> <state,result=<update,weight>@CLIENTS,measurements=metrics@SERVER>)``.
+
+    Raises:
+        ArgumentError: If the weighting is none, or gives no number.
+    """
+    if not isinstance(weighting, Weighting) and not callable(weighting):
+        raise _no_weight(repr(weighting))
+
+    def work(data: Any, weights: Any, key: Any) -> ClientUpdate:
+        order, noise = jax.random.split(jnp.asarray(key, jnp.uint32))
+        walked = data if batches is None else batches.of(data, order)
+        start = _Progress(
+            weights.trainable,
+            weights.non_trainable,
+            optimizer.init(weights.trainable),
+            no_statistics(model),
+            jnp.int32(0),
+        )
+        done = fold_batches(model, walked, _training_step(model, optimizer, noise), start)
+        update = jax.tree.map(jnp.subtract, done.trainable, weights.trainable)
+        any_examples = done.statistics[EXAMPLES] > 0
+        weight = jnp.where(any_examples, _weight_of(weighting, report(model, done.statistics)), 0)
+        finite = _all_finite((update, weight))
+        return ClientUpdate(
+            *_zero_unless(finite, (update, weight, done.statistics)),
+            dropped=jnp.where(finite, 0, 1).astype(jnp.int32),
+        )
+
+    @computation
+    def initialize() -> Any:
+        return federated_value((), SERVER)
+
+    @computation(
+        at_server(EMPTY),
+        at_server(KEY),
+        at_clients(model.weights_type),
+        at_clients(data_type(model, batches)),
+    )
+    def client_work(state: Any, key: Any, weights: Any, data: Any) -> Any:
+        done = federated_map(work, (data, weights, federated_key(key, "client work")))
+        total = federated_sum((done.statistics, done.dropped))
+        metrics = federated_apply(
+            lambda statistics, dropped: {**report(model, statistics), "dropped_clients": dropped}, total
+        )
+        result = federated_map(lambda d: {"update": d.update, "weight": d.weight}, done)
+        return Output(state, result, metrics)
+
+    return Process(initialize, client_work)
+
+
+def _weight_of(weighting: ClientWeight, metrics: dict[str, Any]) -> Any:
+    match weighting:
+        case Weighting.EXAMPLES:
+            return metrics[EXAMPLES].astype(jnp.float32)
+        case Weighting.UNIFORM:
+            return jnp.float32(1)
+    weight = jnp.asarray(weighting(metrics))
+    if weight.shape:
+        raise _no_weight(f"{weight.dtype}{list(weight.shape)}")
+    return weight.astype(jnp.float32)
+
+
+def _no_weight(found: str) -> ArgumentError:
+    return ArgumentError(
+        "A client's weight is one number",
+        found=found,
+        expected="Weighting.EXAMPLES, Weighting.UNIFORM, or a function from a client's metrics to a number",
+        at=place("weighting"),
+    )
+
+
+def _zeros_of(type_: Type) -> Any:
+    """Zeros of a type, in its containers."""
+    if isinstance(type_, Struct):
+        return pack(type_, [_zeros_of(t) for _, t in type_.fields])
+    assert isinstance(type_, Tensor)
+    return jnp.zeros([size or 0 for size in type_.shape or ()], type_.dtype)
+
+
+def apply_update(optimizer: optax.GradientTransformation, weights_type: Struct) -> Process:
+    """The finalise stage: the server's optimizer takes the mean update as a descent direction.
+
+    From Reddi et al., "Adaptive Federated Optimization", 2021, algorithm 1.
+
+    A mean update that is not finite changes nothing, and is reported.
+
+    Args:
+        optimizer: The server's optimizer.
+        weights_type: The type of the model's weights.
+
+    Returns:
+        A process with ``next: (<state=S@SERVER,weights=W@SERVER,update=U@SERVER> -> <state,result=W@SERVER,
+        measurements=<update_norm=float32,update_rejected=int32>@SERVER>)``.
+    """
+    trainable_type = weights_type.fields[0][1]
+
+    def start() -> Any:
+        return optimizer.init(_zeros_of(trainable_type))
+
+    @computation
+    def initialize() -> Any:
+        return federated_eval(start, SERVER)
+
+    def finalize(state: Any, weights: Any, update: Any) -> Any:
+        finite = _all_finite(update)
+        gradients = jax.tree.map(jnp.negative, _zero_unless(finite, update))
+        updates, new_state = optimizer.update(gradients, state, weights.trainable)
+        trainable = optax.apply_updates(weights.trainable, updates)
+        kept = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old),
+            cast_like((weights.trainable, state), (trainable, new_state)),
+            (weights.trainable, state),
+        )
+        measured = {
+            "update_norm": optax.tree.norm(update).astype(jnp.float32),
+            "update_rejected": jnp.where(finite, 0, 1).astype(jnp.int32),
+        }
+        return {
+            "state": kept[1],
+            "weights": ModelWeights(kept[0], weights.non_trainable),
+            "measurements": measured,
+        }
+
+    state_type = initialize.type.result.member
+
+    @computation(at_server(state_type), at_server(weights_type), at_server(trainable_type))
+    def finalise(state: Any, weights: Any, update: Any) -> Any:
+        done = federated_apply(finalize, (state, weights, update))
+        return Output(done.state, done.weights, done.measurements)
+
+    return Process(initialize, finalise)

@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is found out about a model by trying it on small random batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from foedus.errors import ArgumentError, DataError, FoedusError, TracingError, failing_line, place
+from foedus.learning.models._model import Forward, Mode, ModelWeights
+from foedus.types import Struct, Tensor, Type, pack
+
+ROWS = 4
+_TOLERANCE = 1e-3
+"""Rounding differs between shapes by far less, and what depends on the number of rows differs by a
+quarter."""
+
+Initialize = Callable[[Any], ModelWeights]
+Run = Callable[[ModelWeights, Any, Any, Mode], Forward]
+
+
+def find_coupling(element: Type, initialize: Initialize, forward: Run, *, known: bool | None) -> bool:
+    """Tries a model on random batches, and finds out whether the rows of a batch influence each other.
+
+    They do if changing one row changes what the others give, the model's penalty or its other weights, or if
+    all that depends on how many rows there are.
+
+    Args:
+        element: The type of one example.
+        initialize: A model's.
+        forward: A model's.
+        known: The answer, if it is known.
+
+    Returns:
+        Whether the rows are coupled.
+
+    Raises:
+        ArgumentError: If the loss is not one number an example.
+        TracingError: If the model fails.
+    """
+    key = jnp.asarray([0, 1], jnp.uint32)
+
+    def outcome(batch: Any) -> Any:
+        found = forward(initialize(key), _in_containers(batch, element), key, Mode.TRAIN)
+        return found.losses, (found.penalty, found.non_trainable)
+
+    batch, other = (_random_batch(element, seed) for seed in (0, 1))
+    run = jax.jit(outcome)
+    _require_losses(_tried(lambda given: jax.eval_shape(run, given), batch, element)[0].shape)
+    if known is not None:
+        return known
+    losses, rest = _tried(run, batch, element)
+    changed = jax.tree.map(lambda a, b: np.concatenate([a[:-1], b[-1:]]), batch, other)
+    losses_2, rest_2 = _tried(run, changed, element)
+    if not _equal((losses[:-1], rest), (losses_2[:-1], rest_2), tolerance=0):
+        return True
+    losses_3, rest_3 = _tried(run, jax.tree.map(lambda a: a[:-1], batch), element)
+    return not _equal((losses[:-1], rest), (losses_3, rest_3), tolerance=_TOLERANCE)
+
+
+def _equal(one: Any, other: Any, *, tolerance: float) -> bool:
+    def close(a: Any, b: Any) -> bool:
+        a, b = np.asarray(a, np.complex128), np.asarray(b, np.complex128)
+        scale = np.max(np.abs(a), initial=0, where=np.isfinite(a))
+        return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=tolerance * scale, equal_nan=True)
+
+    return all(jax.tree.leaves(jax.tree.map(close, one, other)))
+
+
+def _tried(run: Callable[[Any], Any], batch: Any, element: Type) -> Any:
+    try:
+        return run(batch)
+    except FoedusError:
+        raise
+    except Exception as error:
+        raise TracingError(
+            f"The model fails on a batch of {len(jax.tree.leaves(batch)[0])} examples",
+            found=f"{type(error).__name__}: {str(error)[:500]}",
+            expected=f"functions for batches of {element}",
+            at=failing_line(error) or place(),
+        ) from error
+
+
+def _require_losses(shape: tuple[int, ...]) -> None:
+    if shape != (ROWS,):
+        raise ArgumentError(
+            "The loss is not one number an example",
+            found=f"shape {list(shape)} for {ROWS} examples",
+            expected=f"shape [{ROWS}]",
+            at=place("loss"),
+            hint="return the losses of the examples, without their mean; average other dimensions",
+        )
+
+
+def _random_batch(element: Type, seed: int) -> Any:
+    """A batch of random examples of a type, as nested tuples of arrays."""
+    generator = np.random.default_rng(seed)
+
+    def column(type_: Type) -> Any:
+        match type_:
+            case Struct(fields):
+                return tuple(column(t) for _, t in fields)
+            case Tensor(dtype, shape) if shape is not None and None not in shape:
+                full = (ROWS, *(size or 0 for size in shape))
+                if dtype.kind in "iub":
+                    return generator.integers(0, 2, full).astype(dtype)
+                return generator.standard_normal(full).astype(dtype)
+            case _:
+                raise DataError("A model needs examples of known shape", found=type_, at=place("example"))
+
+    return column(element)
+
+
+def _in_containers(plain: Any, type_: Type) -> Any:
+    """Puts columns of a batch into the containers of an example."""
+    if not isinstance(type_, Struct):
+        return plain
+    return pack(type_, [_in_containers(p, t) for (_, t), p in zip(type_.fields, plain, strict=True)])

@@ -1,0 +1,12 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Hypothesis strategies for types, values and programs, for tests of whoever builds on Foedus.
+
+They need `hypothesis`, which `pip install "foedus[dev]"` brings.
+"""
+
+from foedus.testing._program_strategies import Program, programs
+from foedus.testing._type_strategies import plain_types, types
+from foedus.testing._value_strategies import values
+
+__all__ = ["Program", "plain_types", "programs", "types", "values"]
