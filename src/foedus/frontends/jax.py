@@ -22,8 +22,8 @@ import numpy as np
 from foedus.data import Elements, Ragged, Span, empty_columns, flat_columns, has_rows, map_columns
 from foedus.errors import FoedusError, TracingError, failing_line, place
 from foedus.foreign import NoJax
-from foedus.frontends._jax_sequence import EagerSequence, FlatSequence, Sequence
 from foedus.ir import Foreign
+from foedus.sequences import EagerSequence, FlatSequence, Sequence
 from foedus.types import (
     STRING,
     Function,
@@ -71,10 +71,10 @@ class JaxFunction:
 
 def _to_user(plain: Any, type_: Type) -> Any:
     match plain:
-        case Elements():
-            return EagerSequence.of(plain)
-        case Span():
-            return FlatSequence.of(plain)
+        case Elements() if isinstance(type_, SequenceType):
+            return EagerSequence.of(plain, partial(_to_user, type_=type_.element))
+        case Span() if isinstance(type_, SequenceType):
+            return FlatSequence.of(plain, partial(_to_user, type_=type_.element))
         case tuple() if isinstance(type_, Struct):
             return pack(type_, [_to_user(p, t) for (_, t), p in zip(type_.fields, plain, strict=True)])
         case _:

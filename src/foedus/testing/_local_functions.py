@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from foedus.frontends.jax import Sequence
+from foedus.sequences import Sequence
 
 
 def total(value: Any) -> Any:

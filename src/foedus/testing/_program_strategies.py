@@ -120,7 +120,7 @@ def _everywhere(value: Value, other: Value) -> list[Step]:
     if _is_at_clients(value) == _is_at_clients(other):
         steps += [lambda: federated_zip({"a": value, "b": (other, value)})]
     member = _member(value)
-    return [*steps, lambda: value[0]] if isinstance(member, Struct) and member.fields else steps
+    return [*steps, lambda: next(iter(value))] if isinstance(member, Struct) and member.fields else steps
 
 
 def _at_clients(value: Value, other: Value) -> list[Step]:

@@ -78,7 +78,8 @@ def pack(struct: Struct, values: Iterable[PythonValue]) -> PythonValue:
     if struct.container is type(None):
         return None
     names = [name or "" for name, _ in struct.fields]
-    cls = struct.container or (dict if names and "" not in names else tuple)
+    named = names and all(name is not None for name, _ in struct.fields)
+    cls = struct.container or (dict if named else tuple)
     make = cast("Callable[..., PythonValue]", cls)
     if cls in (dict, OrderedDict):
         return make(zip(names, values, strict=True))

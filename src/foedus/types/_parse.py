@@ -86,7 +86,7 @@ class _Reader:
         if token in DTYPES:
             self.step()
             return Tensor(DTYPES[token], self.shape())
-        if token.isidentifier():
+        if token[:1].isalpha() or token[:1] == "_":
             self.step()
             return Abstract(token)
         raise self.error("expected a type")

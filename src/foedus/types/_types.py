@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
@@ -31,6 +32,7 @@ DTYPES: dict[str, DType] = {
 }
 """Every dtype that a tensor can have, under the name that prints."""
 
+_PLAIN_NAME = re.compile(r"[^\W\d]\w*")
 _NAME_OF: dict[DType, str] = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -164,9 +166,17 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Abstract:
-    """A type variable."""
+    """A type variable.
+
+    Args:
+        label: Its name: what no field's name needs quotes for, and no word of the notation.
+    """
 
     label: str
+
+    def __post_init__(self) -> None:
+        if not _PLAIN_NAME.fullmatch(self.label) or self.label in (*DTYPES, "placement"):
+            raise ArgumentError("A type variable cannot have this name", found=repr(self.label))
 
     def __str__(self) -> str:
         return self.label
@@ -219,8 +229,8 @@ def walk(type_: Type) -> Iterator[Type]:
 
 
 def show_name(name: str) -> str:
-    """A field's name as it prints: quoted unless it is a Python identifier."""
-    return name if name.isidentifier() else json.dumps(name)
+    """A field's name as it prints: quoted unless it consists of letters, digits and ``_``, no digit first."""
+    return name if _PLAIN_NAME.fullmatch(name) else json.dumps(name)
 
 
 def _show_tensor(tensor: Tensor) -> str:
