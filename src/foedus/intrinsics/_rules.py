@@ -19,6 +19,8 @@ from foedus.types import (
     Type,
     difference,
     field_path,
+    int32,
+    is_above,
     walk,
 )
 
@@ -152,9 +154,16 @@ def evaluate(argument: Type, placement: PlacementLiteral | None) -> Type:
     return Federated(function.result, placement, placement.default_all_equal)
 
 
-def broadcast(argument: Type, _placement: PlacementLiteral | None) -> Type:
-    """I3: from the server to all clients."""
-    return Federated(_placed(argument, SERVER).member, CLIENTS, all_equal=True)
+def broadcast(argument: Type, placement: PlacementLiteral | None) -> Type:
+    """I3: down to all members of a lower placement; each gets the value of the member above it."""
+    target = placement or CLIENTS
+    if not isinstance(argument, Federated) or argument.placement == target or target == SERVER:
+        source = _placed(argument, SERVER)
+    else:
+        source = argument
+    if not is_above(source.placement, target):
+        raise RuleError(PlacementError, f"a value above {target}", argument, f"T@P, for P above {target}")
+    return Federated(source.member, target, source.all_equal)
 
 
 def key(argument: Type, _placement: PlacementLiteral | None) -> Type:
@@ -220,47 +229,172 @@ def _unplaced(type_: Type, path: str) -> Type:
             )
 
 
-def aggregate(argument: Type, _placement: PlacementLiteral | None) -> Type:
+def _reducible(type_: Type, placement: PlacementLiteral | None, path: str = "") -> tuple[Type, Federated]:
+    """The members of what a reduction reads, and a function of what it makes of them, at its target."""
+    target = placement or SERVER
+    if not isinstance(type_, Federated) or type_.placement in (SERVER, target):
+        _placed(type_, CLIENTS, path)
+        raise RuleError(PlacementError, f"a target above {CLIENTS}", type_, "SERVER or a tier", path=path)
+    if not is_above(target, type_.placement):
+        expected = f"{{T}}@P, for P below {target}"
+        raise RuleError(PlacementError, f"a value below {target}", type_, expected, path=path)
+    return type_.member, Federated(type_.member, target, target.default_all_equal)
+
+
+def aggregate(argument: Type, placement: PlacementLiteral | None) -> Type:
     """I7: a fold of the clients' values by accumulate, merge and report."""
     names = ("value", "zero", "accumulate", "merge", "report")
     value_type, zero, accumulate, merge, report = _fields(argument, *names)
-    member = _placed(value_type, CLIENTS, ".value").member
+    member, reduced = _reducible(value_type, placement, ".value")
     functions = [_function(t, f".{n}") for n, t in zip(names[2:], (accumulate, merge, report), strict=True)]
     _takes(functions[0], Struct(((None, zero), (None, member))), ".accumulate")
     _gives(functions[0], zero, ".accumulate")
     _takes(functions[1], Struct(((None, zero), (None, zero))), ".merge")
     _gives(functions[1], zero, ".merge")
     _takes(functions[2], zero, ".report")
-    return Federated(functions[2].result, SERVER, all_equal=True)
+    return Federated(functions[2].result, reduced.placement, reduced.all_equal)
 
 
-def _reduced(argument: Type, kinds: str, word: str, path: str = "") -> Type:
-    member = _placed(argument, CLIENTS, path).member
+def _reduced(
+    argument: Type, placement: PlacementLiteral | None, kinds: str, word: str, path: str = ""
+) -> Type:
+    member, reduced = _reducible(argument, placement, path)
     _numeric(member, kinds, word, path)
-    return Federated(member, SERVER, all_equal=True)
+    return reduced
 
 
-def sum_(argument: Type, _placement: PlacementLiteral | None) -> Type:
+def sum_(argument: Type, placement: PlacementLiteral | None) -> Type:
     """I8: the sum of numbers, element by element."""
-    return _reduced(argument, _NUMBERS, "numbers")
+    return _reduced(argument, placement, _NUMBERS, "numbers")
 
 
-def mean(argument: Type, _placement: PlacementLiteral | None) -> Type:
+def mean(argument: Type, placement: PlacementLiteral | None) -> Type:
     """I9: the mean of floating point numbers, element by element, every client counted once."""
-    return _reduced(argument, _FLOATS, "floating point or complex numbers")
+    return _reduced(argument, placement, _FLOATS, "floating point or complex numbers")
 
 
-def weighted_mean(argument: Type, _placement: PlacementLiteral | None) -> Type:
+def weighted_mean(argument: Type, placement: PlacementLiteral | None) -> Type:
     """I10: the mean with a weight a client."""
     value_type, weight = _fields(argument, "value", "weight")
-    member = _placed(weight, CLIENTS, ".weight").member
+    member, _ = _reducible(weight, placement, ".weight")
     if not isinstance(member, Tensor) or member.shape != () or member.dtype.kind not in _ORDERED:
         raise RuleError(
             TypeMismatchError, "a weight that is one number", member, "a scalar number", path=".weight"
         )
-    return _reduced(value_type, _FLOATS, "floating point or complex numbers", ".value")
+    result = _reduced(value_type, placement, _FLOATS, "floating point or complex numbers", ".value")
+    if isinstance(value_type, Federated) and isinstance(weight, Federated):
+        if value_type.placement != weight.placement:
+            expected = f"{{W}}@{value_type.placement}"
+            raise RuleError(PlacementError, "weights where the values are", weight, expected, path=".weight")
+    return result
 
 
-def extremum(argument: Type, _placement: PlacementLiteral | None) -> Type:
+def extremum(argument: Type, placement: PlacementLiteral | None) -> Type:
     """I11: the least or the greatest, element by element."""
-    return _reduced(argument, _ORDERED, "integers or floating point numbers")
+    return _reduced(argument, placement, _ORDERED, "integers or floating point numbers")
+
+
+def _secure(argument: Type, placement: PlacementLiteral | None, bound: str) -> Type:
+    value_type, limit = _fields(argument, "value", bound)
+    reduced = _reduced(value_type, placement, "iu", "integers", ".value")
+    assert isinstance(reduced, Federated)
+    _bounds(limit, reduced.member, f".{bound}")
+    return reduced
+
+
+def _bounds(limit: Type, member: Type, path: str) -> None:
+    """One integer for all leaves, or one a leaf."""
+    if isinstance(limit, Tensor):
+        if limit.shape != () or limit.dtype.kind not in "iu":
+            raise RuleError(TypeMismatchError, "an integer as bound", limit, "an integer", path=path)
+        return
+    if not isinstance(limit, Struct) or not isinstance(member, Struct) or len(limit.fields) != len(member.fields):
+        expected = f"an integer, or a struct like {member}"
+        raise RuleError(TypeMismatchError, "bounds that match the value", limit, expected, path=path)
+    for i, ((name, own), (_, part)) in enumerate(zip(limit.fields, member.fields, strict=True)):
+        _bounds(own, part, path + field_path(i, name))
+
+
+def secure_sum(argument: Type, placement: PlacementLiteral | None) -> Type:
+    """I12: the sum of integers from 0 to a bound, of which nobody sees the terms."""
+    return _secure(argument, placement, "max_input")
+
+
+def secure_sum_bitwidth(argument: Type, placement: PlacementLiteral | None) -> Type:
+    """I13: the sum of integers of so many bits, of which nobody sees the terms."""
+    return _secure(argument, placement, "bitwidth")
+
+
+def secure_modular_sum(argument: Type, placement: PlacementLiteral | None) -> Type:
+    """I14: the sum of integers modulo a number, of which nobody sees the terms."""
+    return _secure(argument, placement, "modulus")
+
+
+def select(argument: Type, _placement: PlacementLiteral | None) -> Type:
+    """I15: each client gets the parts of the server's value that it has keys for."""
+    keys, max_key, server_value, select_fn = _fields(argument, "keys", "max_key", "server_value", "select_fn")
+    own = _placed(keys, CLIENTS, ".keys").member
+    known = isinstance(own, Tensor) and own.shape is not None and len(own.shape) == 1
+    if not isinstance(own, Tensor) or own.dtype != int32.dtype or not known or None in (own.shape or ()):
+        raise RuleError(TypeMismatchError, "keys of known number", own, "int32[N]", path=".keys")
+    if _placed(max_key, SERVER, ".max_key").member != int32:
+        raise RuleError(TypeMismatchError, "a bound of the keys", max_key, "int32@SERVER", path=".max_key")
+    whole = _placed(server_value, SERVER, ".server_value").member
+    function = _function(select_fn, ".select_fn")
+    _takes(function, Struct(((None, whole), (None, int32))), ".select_fn")
+    return Federated(Sequence(function.result), CLIENTS, all_equal=False)
+
+
+def _sequence(type_: Type, path: str) -> Sequence:
+    if not isinstance(type_, Sequence):
+        raise RuleError(TypeMismatchError, "a sequence", type_, "T*", path=path)
+    return type_
+
+
+def sequence_map(argument: Type, _placement: PlacementLiteral | None) -> Type:
+    """I16: a function of every element."""
+    fn, value_type = _fields(argument, "fn", "value")
+    function = _function(fn, ".fn")
+    _takes(function, _sequence(value_type, ".value").element, ".fn")
+    return Sequence(function.result)
+
+
+def sequence_reduce(argument: Type, _placement: PlacementLiteral | None) -> Type:
+    """I17: a fold over the elements in order."""
+    value_type, zero, op = _fields(argument, "value", "zero", "op")
+    element = _sequence(value_type, ".value").element
+    function = _function(op, ".op")
+    _takes(function, Struct(((None, zero), (None, element))), ".op")
+    _gives(function, zero, ".op")
+    return zero
+
+
+def sequence_sum(argument: Type, _placement: PlacementLiteral | None) -> Type:
+    """I18: the sum of the elements."""
+    element = _sequence(argument, "").element
+    _numeric(element, _NUMBERS, "numbers")
+    return element
+
+
+def constant(result: Type, _placement: PlacementLiteral | None) -> Type:
+    """I19: numbers that only the type tells: zero, and what is neutral for the least and the greatest."""
+    _numeric(result, _NUMBERS, "numbers")
+    return result
+
+
+def of_pair(argument: Type, _placement: PlacementLiteral | None) -> Type:
+    """I20: two values of one type, element by element."""
+    one, other = _fields(argument, "a value", "another")
+    if difference(one, other) is not None or difference(other, one) is not None:
+        raise RuleError(TypeMismatchError, "two values of one type", argument, "<T,T>")
+    _numeric(one, _NUMBERS, "numbers")
+    return one
+
+
+def by_scalar(argument: Type, _placement: PlacementLiteral | None) -> Type:
+    """I21: a value, each element of it by one number, which takes on the element's dtype."""
+    value_type, number = _fields(argument, "a value", "a number")
+    _numeric(value_type, _NUMBERS, "numbers")
+    if not isinstance(number, Tensor) or number.shape != () or number.dtype.kind not in _ORDERED:
+        raise RuleError(TypeMismatchError, "one number", number, "a scalar number", path="[1]")
+    return value_type

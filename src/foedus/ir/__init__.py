@@ -18,7 +18,7 @@ from foedus.ir._nodes import (
 )
 from foedus.ir._parse import parse_program
 from foedus.ir._text import show_program, show_program_lines
-from foedus.ir._walk import children, free_names, leaves_of, walk
+from foedus.ir._walk import children, free_names, leaves_of, rebuild, walk
 
 __all__ = [
     "Block",
@@ -38,6 +38,7 @@ __all__ = [
     "leaves_of",
     "literal",
     "parse_program",
+    "rebuild",
     "show_program",
     "show_program_lines",
     "value_of",

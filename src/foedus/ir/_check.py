@@ -99,9 +99,11 @@ def _check_reference(node: Reference, scope: Mapping[str, Type]) -> None:
 def _check_intrinsic(node: Intrinsic) -> None:
     if node.name not in TABLE:
         raise TypeMismatchError(f"There is no operator {node.name!r}", expected=f"one of {', '.join(TABLE)}")
-    parameter, result = node.type.parameter, node.type.result
-    if parameter is None:
-        raise TypeMismatchError(f"{node.name} needs an argument", found=node.type)
+    row, parameter, result = TABLE[node.name], node.type.parameter, node.type.result
+    if (parameter is None) != row.nullary:
+        raise TypeMismatchError(
+            f"{node.name} needs {'no' if row.nullary else 'an'} argument", found=node.type, expected=row.scheme
+        )
     placement = result.placement if isinstance(result, Federated) else None
-    inferred = result_type(node.name, parameter, placement)
+    inferred = result_type(node.name, result if parameter is None else parameter, placement)
     check_assignable(result, inferred, f"the result of {_shown(node)}")

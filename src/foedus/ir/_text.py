@@ -66,9 +66,10 @@ def _pieces(node: Node, indent: int | None) -> list[str]:
 
 
 def _operator(node: Intrinsic) -> str:
-    result = node.type.result
-    placed = TABLE[node.name].placed and isinstance(result, Federated)
-    return f"{node.name}@{result.placement}" if placed and isinstance(result, Federated) else node.name
+    """The operator's name, with its placement unless that is the usual one."""
+    row, result = TABLE[node.name], node.type.result
+    unusual = row.placed or (row.usual is not None and isinstance(result, Federated) and result.placement != row.usual)
+    return f"{node.name}@{result.placement}" if unusual and isinstance(result, Federated) else node.name
 
 
 def _show_record(fields: tuple[tuple[str | None, Node], ...], indent: int | None) -> list[str]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import assert_never
 
@@ -37,6 +37,37 @@ def children(node: Node) -> tuple[Node, ...]:
             return (*(child for _, child in bindings), result)
         case Reference() | Literal() | Intrinsic() | Foreign():
             return ()
+        case _:
+            assert_never(node)
+
+
+def rebuild(node: Node, new: Sequence[Node]) -> Node:
+    """A node like another one, made of other nodes.
+
+    Args:
+        node: The node.
+        new: What stands in place of its ``children``, in their order.
+
+    Returns:
+        The node itself where all are the same.
+    """
+    if all(one is other for one, other in zip(children(node), new, strict=True)):
+        return node
+    match node:
+        case Record(fields, container):
+            names = (name for name, _ in fields)
+            return Record(tuple(zip(names, new, strict=True)), container)
+        case Selection(_, index):
+            return Selection(new[0], index)
+        case Lambda(parameter, parameter_type, _):
+            return Lambda(parameter, parameter_type, new[0])
+        case Call():
+            return Call(new[0], new[1] if len(new) > 1 else None)
+        case Block(bindings, _):
+            names = (name for name, _ in bindings)
+            return Block(tuple(zip(names, new[:-1], strict=True)), new[-1])
+        case Reference() | Literal() | Intrinsic() | Foreign():
+            return node
         case _:
             assert_never(node)
 

@@ -5,19 +5,27 @@
 from foedus.lang._computation import Computation, PolymorphicComputation, computation
 from foedus.lang._current import Interpreter, current, set_default_runtime, use
 from foedus.lang._operators import (
-    federated_aggregate,
     federated_apply,
     federated_broadcast,
     federated_eval,
     federated_key,
     federated_map,
-    federated_max,
-    federated_mean,
-    federated_min,
-    federated_sum,
+    federated_secure_select,
+    federated_select,
     federated_value,
     federated_zip,
 )
+from foedus.lang._reductions import (
+    federated_aggregate,
+    federated_max,
+    federated_mean,
+    federated_min,
+    federated_secure_modular_sum,
+    federated_secure_sum,
+    federated_secure_sum_bitwidth,
+    federated_sum,
+)
+from foedus.lang._sequence_operators import sequence_map, sequence_reduce, sequence_sum
 from foedus.lang._trace import Value
 
 __all__ = [
@@ -36,9 +44,17 @@ __all__ = [
     "federated_max",
     "federated_mean",
     "federated_min",
+    "federated_secure_modular_sum",
+    "federated_secure_select",
+    "federated_secure_sum",
+    "federated_secure_sum_bitwidth",
+    "federated_select",
     "federated_sum",
     "federated_value",
     "federated_zip",
+    "sequence_map",
+    "sequence_reduce",
+    "sequence_sum",
     "set_default_runtime",
     "use",
 ]

@@ -12,7 +12,14 @@ from foedus.errors import TracingError, place
 from foedus.foreign import LocalFunction
 from foedus.ir import Node, check, show_program_lines
 from foedus.lang._current import current
-from foedus.lang._trace import Tracer, fn_name, parameter_names, to_function, to_node
+from foedus.lang._trace import (
+    Tracer,
+    fn_name,
+    leave_local_code,
+    parameter_names,
+    to_function,
+    to_node,
+)
 from foedus.types import Function, PythonValue, Struct, Type, to_type, walk
 
 _MOST_KEPT = 128
@@ -49,6 +56,7 @@ class Computation:
         return self.node.type
 
     def __call__(self, *arguments: PythonValue, **named: PythonValue) -> PythonValue:
+        leave_local_code()
         interpreter = current()
         argument = self._argument(arguments, named)
         if isinstance(interpreter, Tracer):
@@ -116,6 +124,7 @@ class PolymorphicComputation:
         return found
 
     def __call__(self, *arguments: PythonValue, **named: PythonValue) -> PythonValue:
+        leave_local_code()
         values = list(arguments) + [
             named[name] for name in self._parameters[len(arguments) :] if name in named
         ]

@@ -1,20 +1,21 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operators of the language, as Python functions for use inside computations."""
+"""The operators that place, send and map values, as Python functions for use inside computations."""
 
 from __future__ import annotations
 
 from foedus.errors import PlacementError, place
 from foedus.ir import Node, Record, constant
 from foedus.lang._trace import Value, operate, require_trace, to_function, to_node
-from foedus.types import EMPTY, SERVER, Federated, PlacementLiteral, Struct, Type, walk
+from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type, int32, walk
 
 
-def _record(**fields: Node) -> Record:
+def record(**fields: Node) -> Record:
+    """A struct of nodes with names."""
     return Record(tuple(fields.items()))
 
 
-def _zipped(value: object) -> Node:
+def zipped(value: object) -> Node:
     """The value itself, or, if it is a struct of placed values, those zipped into one."""
     node = to_node(value)
     if isinstance(node.type, Federated) or not any(isinstance(t, Federated) for t in walk(node.type)):
@@ -22,7 +23,8 @@ def _zipped(value: object) -> Node:
     return operate("federated_zip", node).node
 
 
-def _member(node: Node) -> Type:
+def member_of(node: Node) -> Type:
+    """The type of one member of a placed value, else the type itself."""
     return node.type.member if isinstance(node.type, Federated) else node.type
 
 
@@ -54,10 +56,18 @@ def federated_eval(fn: object, placement: PlacementLiteral) -> Value:
     return operate("federated_eval", to_function(fn, None, "federated_eval"), placement)
 
 
-def federated_broadcast(value: object) -> Value:
-    """Sends the server's value to all clients: ``T@SERVER`` to ``T@CLIENTS``."""
+def federated_broadcast(value: object, *, to: PlacementLiteral = CLIENTS) -> Value:
+    """Sends a value down: the server's to all clients, ``T@SERVER`` to ``T@CLIENTS``.
+
+    Args:
+        value: A value at the server or at a tier above ``to``; a struct of such values is zipped first.
+        to: The placement it goes to. From a tier, each member gets the value of the member above it.
+
+    Returns:
+        The value at ``to``.
+    """
     require_trace()
-    return operate("federated_broadcast", _zipped(value))
+    return operate("federated_broadcast", zipped(value), to)
 
 
 def federated_key(key: object, purpose: str) -> Value:
@@ -73,7 +83,7 @@ def federated_key(key: object, purpose: str) -> Value:
         ``{uint32[2]}@CLIENTS``.
     """
     require_trace()
-    return operate("federated_key", _record(key=to_node(key), purpose=constant(purpose)))
+    return operate("federated_key", record(key=to_node(key), purpose=constant(purpose)))
 
 
 def federated_map(fn: object, value: object) -> Value:
@@ -87,9 +97,9 @@ def federated_map(fn: object, value: object) -> Value:
         ``{U}@P``.
     """
     require_trace()
-    node = _zipped(value)
-    function = to_function(fn, _member(node), "federated_map")
-    return operate("federated_map", _record(fn=function, value=node))
+    node = zipped(value)
+    function = to_function(fn, member_of(node), "federated_map")
+    return operate("federated_map", record(fn=function, value=node))
 
 
 def federated_apply(fn: object, value: object) -> Value:
@@ -103,7 +113,7 @@ def federated_apply(fn: object, value: object) -> Value:
         ``U@SERVER``.
     """
     require_trace()
-    node = _zipped(value)
+    node = zipped(value)
     if not isinstance(node.type, Federated) or node.type.placement != SERVER:
         raise PlacementError(
             "federated_apply needs a value at SERVER", found=node.type, expected="T@SERVER", at=place()
@@ -117,79 +127,57 @@ def federated_zip(value: object) -> Value:
     return operate("federated_zip", to_node(value))
 
 
-def federated_aggregate(
-    value: object, zero: object, accumulate: object, merge: object, report: object
-) -> Value:
-    """Folds the clients' values into one at the server.
+def federated_select(client_keys: object, max_key: object, server_value: object, select_fn: object) -> Value:
+    """Sends each client those parts of the server's value that it has keys for.
 
-    The order and the grouping of the fold are fixed by the clients' ids (spec, section "Reduction"), so the
-    result does not depend on where and how it is computed.
+    The server learns the keys. ``federated_secure_select`` is for where it must not.
 
     Args:
-        value: ``{T}@CLIENTS``; a struct of values at clients is zipped first.
-        zero: ``U``, the result for no clients.
-        accumulate: ``(<U,T> -> U)`` takes one client's value in.
-        merge: ``(<U,U> -> U)`` joins two partial results.
-        report: ``(U -> R)`` makes the result.
+        client_keys: ``{int32[N]}@CLIENTS``, as many for every client, each from 0 to below ``max_key``.
+        max_key: ``int32@SERVER``, or a Python number.
+        server_value: ``S@SERVER``, what is selected from.
+        select_fn: ``(<S,int32> -> U)``, the part for one key.
 
     Returns:
-        ``R@SERVER``.
+        ``{U*}@CLIENTS``, one element a key, in the order of the keys.
     """
+    return _select("federated_select", client_keys, max_key, server_value, select_fn)
+
+
+def federated_secure_select(
+    client_keys: object, max_key: object, server_value: object, select_fn: object
+) -> Value:
+    """As ``federated_select``, for where the server must not learn the keys (private information retrieval).
+
+    Runtimes on one machine simulate it, and say so.
+
+    Args:
+        client_keys: ``{int32[N]}@CLIENTS``, as many for every client, each from 0 to below ``max_key``.
+        max_key: ``int32@SERVER``, or a Python number.
+        server_value: ``S@SERVER``, what is selected from.
+        select_fn: ``(<S,int32> -> U)``, the part for one key.
+
+    Returns:
+        ``{U*}@CLIENTS``, one element a key, in the order of the keys.
+    """
+    return _select("federated_secure_select", client_keys, max_key, server_value, select_fn)
+
+
+def _select(
+    name: str, client_keys: object, max_key: object, server_value: object, select_fn: object
+) -> Value:
     require_trace()
-    node = _zipped(value)
-    start = to_node(zero)
-    pair = Struct(((None, start.type), (None, _member(node))))
-    both = Struct(((None, start.type), (None, start.type)))
+    bound = to_node(max_key)
+    if not isinstance(bound.type, Federated):
+        bound = operate("federated_value", bound, SERVER).node
+    whole = zipped(server_value)
+    argument = Struct(((None, member_of(whole)), (None, int32)))
     return operate(
-        "federated_aggregate",
-        _record(
-            value=node,
-            zero=start,
-            accumulate=to_function(accumulate, pair, "federated_aggregate"),
-            merge=to_function(merge, both, "federated_aggregate"),
-            report=to_function(report, start.type, "federated_aggregate"),
+        name,
+        record(
+            keys=to_node(client_keys),
+            max_key=bound,
+            server_value=whole,
+            select_fn=to_function(select_fn, argument, name),
         ),
     )
-
-
-def federated_sum(value: object) -> Value:
-    """Adds the clients' numbers, element by element: ``{T}@CLIENTS`` to ``T@SERVER``.
-
-    Args:
-        value: ``{T}@CLIENTS`` with numbers of known shape; a struct of values at clients is zipped first.
-
-    Returns:
-        ``T@SERVER``; zeros for no clients. Integers wrap around as in NumPy.
-    """
-    require_trace()
-    return operate("federated_sum", _zipped(value))
-
-
-def federated_mean(value: object, weight: object = None) -> Value:
-    """Averages the clients' numbers, element by element.
-
-    Args:
-        value: ``{T}@CLIENTS`` with floating point or complex numbers of known shape.
-        weight: ``{W}@CLIENTS``, one number a client; None or the empty struct counts every client once.
-
-    Returns:
-        ``T@SERVER``; NaN where the weights add up to zero.
-    """
-    require_trace()
-    node = _zipped(value)
-    weights = None if weight is None else to_node(weight)
-    if weights is None or _member(weights) == EMPTY:
-        return operate("federated_mean", node)
-    return operate("federated_weighted_mean", _record(value=node, weight=weights))
-
-
-def federated_min(value: object) -> Value:
-    """The least of the clients' numbers, element by element: ``{T}@CLIENTS`` to ``T@SERVER``."""
-    require_trace()
-    return operate("federated_min", _zipped(value))
-
-
-def federated_max(value: object) -> Value:
-    """The greatest of the clients' numbers, element by element: ``{T}@CLIENTS`` to ``T@SERVER``."""
-    require_trace()
-    return operate("federated_max", _zipped(value))

@@ -157,10 +157,15 @@ def _select(value: Value, index: int) -> Value:
     return operate("federated_map", Record((("fn", selector), ("value", value.node))))
 
 
-def _tracer() -> Tracer:
-    interpreter = current()
-    if isinstance(interpreter, _LeafGuard):
+def leave_local_code() -> None:
+    """Ends a front end's attempt to trace local code, because its body uses the language."""
+    if isinstance(active(), _LeafGuard):
         raise LanguageUsed
+
+
+def _tracer() -> Tracer:
+    leave_local_code()
+    interpreter = current()
     if not isinstance(interpreter, Tracer):
         raise TracingError(
             "The operators of the language are used inside a computation",
@@ -279,10 +284,12 @@ def to_function(fn: object, parameter: Type | None, what: str) -> Node:
     Raises:
         TracingError: If it is no function or cannot be traced.
     """
+    if isinstance(fn, Value):
+        return fn.node
     at = getattr(fn, "at_type", None)
     if at is not None:
         fn = at(parameter)
-    if isinstance(fn, Value) or hasattr(fn, "node"):
+    if hasattr(fn, "node"):
         return to_node(fn)
     if not callable(fn):
         raise TracingError(

@@ -6,5 +6,13 @@ from foedus.passes.call_dominant import call_dominant
 from foedus.passes.dead_code import remove_dead_code
 from foedus.passes.inline import inline
 from foedus.passes.merge_duplicates import merge_duplicates
+from foedus.passes.replace_intrinsics import expand, replace_intrinsics
 
-__all__ = ["call_dominant", "inline", "merge_duplicates", "remove_dead_code"]
+__all__ = [
+    "call_dominant",
+    "expand",
+    "inline",
+    "merge_duplicates",
+    "remove_dead_code",
+    "replace_intrinsics",
+]

@@ -4,43 +4,14 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
-from foedus.ir import (
-    Block,
-    Call,
-    Foreign,
-    Intrinsic,
-    Lambda,
-    Literal,
-    Node,
-    Record,
-    Reference,
-    Selection,
-)
+from foedus.ir import Block, Lambda, Node, Reference, children, rebuild
 
 
 def rename(node: Node, names: dict[str, Node]) -> Node:
     """Replaces references by other nodes, in a program all of whose names are different."""
-    match node:
-        case Reference(name):
-            return names.get(name, node)
-        case Literal() | Intrinsic() | Foreign():
-            return node
-        case Record(fields, container):
-            return Record(tuple((name, rename(child, names)) for name, child in fields), container)
-        case Selection(source, index):
-            return Selection(rename(source, names), index)
-        case Lambda(parameter, parameter_type, body):
-            return Lambda(parameter, parameter_type, rename(body, names))
-        case Call(function, argument):
-            return Call(rename(function, names), None if argument is None else rename(argument, names))
-        case Block(bindings, result):
-            return Block(
-                tuple((name, rename(child, names)) for name, child in bindings), rename(result, names)
-            )
-        case _:
-            assert_never(node)
+    if isinstance(node, Reference):
+        return names.get(node.name, node)
+    return rebuild(node, [rename(child, names) for child in children(node)])
 
 
 def merge_duplicates(program: Lambda) -> Lambda:

@@ -17,8 +17,10 @@ def total(value: Any) -> Any:
     """float32, the sum of all numbers in a value; in a sequence, folded over."""
     if isinstance(value, Sequence):
         return value.fold(lambda before, element: before + total(element), jnp.float32(0))
-    parts = [jnp.sum(leaf).astype(jnp.float32) for leaf in jax.tree.leaves(value)]
-    return sum(parts, jnp.float32(0))
+    parts = jax.tree.leaves(value, is_leaf=lambda part: isinstance(part, Sequence))
+    if any(isinstance(part, Sequence) for part in parts):
+        return sum([total(part) for part in parts], jnp.float32(0))
+    return sum([jnp.sum(part).astype(jnp.float32) for part in parts], jnp.float32(0))
 
 
 def masked_total(value: Any) -> Any:

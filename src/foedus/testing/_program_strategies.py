@@ -115,9 +115,12 @@ def _in_the_language(value: Any) -> Any:
 def _everywhere(value: Value, other: Value) -> list[Step]:
     functions = (local.total, local.masked_total, local.number_of_batches, local.described, _in_the_language)
     steps: list[Step] = [partial(federated_map, function, value) for function in functions]
+    together = _is_at_clients(value) == _is_at_clients(other)
+    if together:
+        steps += [lambda: federated_map(lambda a, b: local.total((a, b)), (value, other))]
     if "*" not in _kinds(value):
         steps += [partial(federated_map, function, value) for function in (local.doubled, lambda x: (x, x))]
-    if _is_at_clients(value) == _is_at_clients(other):
+    if together and "*" not in _kinds(value) | _kinds(other):
         steps += [lambda: federated_zip({"a": value, "b": (other, value)})]
     member = _member(value)
     return [*steps, lambda: next(iter(value))] if isinstance(member, Struct) and member.fields else steps
@@ -156,7 +159,8 @@ def _step(draw: st.DrawFn, pool: list[Value]) -> Value:
     """Does one thing to a value drawn from those that there are."""
     value, other = draw(st.sampled_from(pool)), draw(st.sampled_from(pool))
     there = _at_clients if _is_at_clients(value) else _at_server
-    return draw(st.sampled_from([*_everywhere(value, other), *there(value, other)]))()
+    steps = draw(st.sampled_from([_everywhere, there, there]))(value, other)
+    return draw(st.sampled_from(steps))()
 
 
 def _body(draw: st.DrawFn, *parameters: Value) -> PythonValue:

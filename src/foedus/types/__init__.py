@@ -56,8 +56,10 @@ from foedus.types._types import (
     at_clients,
     at_server,
     children,
+    is_above,
     show,
     show_name,
+    tier,
     walk,
 )
 from foedus.types._values import PlainValue, from_plain, to_plain
@@ -102,6 +104,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "is_above",
     "is_assignable",
     "is_equivalent",
     "mismatch",
@@ -116,6 +119,7 @@ __all__ = [
     "string",
     "struct",
     "tensor",
+    "tier",
     "to_dtype",
     "to_plain",
     "to_type",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
@@ -20,6 +21,8 @@ Shape: TypeAlias = tuple[int | None, ...]
 Array: TypeAlias = np.ndarray[Any, DType]
 
 STRING: DType = np.dtype(np.str_)
+
+_PLAIN_NAME = re.compile(r"[^\W\d]\w*")
 
 _NUMBERS = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -43,20 +46,54 @@ class PlacementLiteral:
     Args:
         name: What prints after the ``@``.
         default_all_equal: Whether a value there is one value unless said otherwise.
+        above: The placement next above on the way to the server; None for the server itself.
     """
 
     name: str
     default_all_equal: bool
+    above: PlacementLiteral | None
 
     def __str__(self) -> str:
         return self.name
 
 
-CLIENTS = PlacementLiteral("CLIENTS", default_all_equal=False)
+SERVER = PlacementLiteral("SERVER", default_all_equal=True, above=None)
+"""The one server."""
+
+CLIENTS = PlacementLiteral("CLIENTS", default_all_equal=False, above=SERVER)
 """All clients that take part in a round; each has a value of its own."""
 
-SERVER = PlacementLiteral("SERVER", default_all_equal=True)
-"""The one server."""
+
+def tier(name: str, *, above: PlacementLiteral = SERVER) -> PlacementLiteral:
+    """Declares a tier between the server and the clients, such as regions that each sum up their own clients.
+
+    Args:
+        name: What it is called, in programs too; a Python identifier.
+        above: The tier above it.
+
+    Returns:
+        The placement. Which clients are below which of its members is told to the runtime.
+
+    Raises:
+        ArgumentError: If the name is none, or taken, or there is nothing below what it should be below.
+    """
+    if not _PLAIN_NAME.fullmatch(name) or name in (CLIENTS.name, SERVER.name):
+        raise ArgumentError("A tier cannot have this name", found=repr(name), expected="a new identifier")
+    if above == CLIENTS:
+        raise ArgumentError("Nothing is below the clients", found=f"a tier {name!r} below CLIENTS")
+    return PlacementLiteral(name, default_all_equal=False, above=above)
+
+
+def is_above(one: PlacementLiteral, other: PlacementLiteral) -> bool:
+    """Whether values go down from one placement to another: from the server, and to the clients, always."""
+    if one == other or one == CLIENTS or other == SERVER:
+        return False
+    if other == CLIENTS or one == SERVER:
+        return True
+    at = other.above
+    while at is not None and at != one:
+        at = at.above
+    return at is not None
 
 
 @dataclass(frozen=True, slots=True)
