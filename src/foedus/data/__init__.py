@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values at rest: cohorts, ragged columns, sequences and their declared transforms, keys."""
 
-from foedus.data._arguments import argument_type, from_result, to_argument
+from foedus.data._arguments import argument_type, cohorts_of, from_result, to_argument
 from foedus.data._cohort import Cohort, Source, cohort_of, concatenate, empty_columns, to_member
 from foedus.data._elements import (
     Columns,
@@ -26,6 +26,7 @@ from foedus.data._keys import (
     half_bits,
     permutation,
 )
+from foedus.data._members import Members, Tiers, members_of
 from foedus.data._transforms import (
     Batch,
     Filter,
@@ -50,18 +51,21 @@ __all__ = [
     "Hints",
     "Key",
     "Map",
+    "Members",
     "Ragged",
     "Repeat",
     "Shuffle",
     "Source",
     "Span",
     "Take",
+    "Tiers",
     "Transform",
     "after",
     "argument_type",
     "client_key",
     "client_keys",
     "cohort_of",
+    "cohorts_of",
     "concatenate",
     "derive_key",
     "empty_columns",
@@ -70,6 +74,7 @@ __all__ = [
     "half_bits",
     "has_rows",
     "map_columns",
+    "members_of",
     "permutation",
     "stack",
     "to_argument",

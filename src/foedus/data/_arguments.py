@@ -8,8 +8,10 @@ from foedus.data._cohort import Cohort, Source, cohort_of, to_member
 from foedus.errors import DataError, StructureError, place
 from foedus.types import (
     CLIENTS,
+    SERVER,
     Federated,
     Function,
+    PlacementLiteral,
     PlainValue,
     PythonValue,
     Sequence,
@@ -34,15 +36,15 @@ def to_argument(value: PythonValue, type_: Type, what: str) -> PlainValue:
         what: What it is, for the error's text.
 
     Returns:
-        A ``Cohort`` for values at clients, a tuple for a struct, else the plain value.
+        A ``Cohort`` for values at clients or at a tier, a tuple for a struct, else the plain value.
 
     Raises:
         TypeMismatchError: If the value does not match.
         DataError: If a client's value does not, or there is no list where one value a client is needed.
     """
     match type_:
-        case Federated(member, placement, all_equal) if placement == CLIENTS and not all_equal:
-            return _clients(value, member, what)
+        case Federated(member, placement, all_equal) if placement != SERVER and not all_equal:
+            return _members(value, member, placement, what)
         case Federated(member):
             return to_member(value, member, what)
         case Struct(fields) if any(not isinstance(t, Tensor) for _, t in fields):
@@ -74,20 +76,33 @@ def _items(value: PythonValue, struct: Struct, what: str) -> list[PythonValue]:
     return [item for _, item in parts]
 
 
-def _clients(value: PythonValue, member: Type, what: str) -> Cohort:
+def _members(value: PythonValue, member: Type, placement: PlacementLiteral, what: str) -> Cohort:
     if isinstance(value, Source):
         value = value.cohort()
+    one = "client" if placement == CLIENTS else f"member of {placement}"
     if isinstance(value, Cohort):
-        check_assignable(member, value.type, f"the clients' values in {what}")
+        check_assignable(member, value.type, f"the {one}s' values in {what}")
         return value
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         raise DataError(
-            f"One value a client is needed in {what}",
+            f"One value a {one} is needed in {what}",
             found=f"{type(value).__name__}: {repr(value)[:80]}",
-            expected=f"a list, a mapping from client ids, or a cohort, of {member}",
+            expected=f"a list, a mapping from ids, or a cohort, of {member}",
             at=place(),
         )
     return cohort_of(value, member)
+
+
+def cohorts_of(given: PlainValue, type_: Type) -> list[tuple[PlacementLiteral, Cohort]]:
+    """The cohorts inside an argument that ``to_argument`` took apart, with their placements, in order."""
+    match type_:
+        case Federated(_, placement) if isinstance(given, Cohort):
+            return [(placement, given)]
+        case Struct(fields):
+            found = [cohorts_of(item, t) for (_, t), item in zip(fields, given, strict=True)]
+            return [pair for pairs in found for pair in pairs]
+        case _:
+            return []
 
 
 def from_result(value: PlainValue, type_: Type) -> PythonValue:
@@ -102,7 +117,7 @@ def from_result(value: PlainValue, type_: Type) -> PythonValue:
         For values at clients a list, in the order in which the clients were given.
     """
     match type_:
-        case Federated(member, placement, all_equal) if placement == CLIENTS and not all_equal:
+        case Federated(member, placement, all_equal) if placement != SERVER and not all_equal:
             return [from_plain(item, member) for item in value]
         case Federated(member):
             return from_plain(value, member)

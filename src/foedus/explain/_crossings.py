@@ -10,13 +10,14 @@ from typing import assert_never
 
 from foedus.intrinsics import TABLE, Flow
 from foedus.ir import Block, Call, Intrinsic, Node
-from foedus.passes import inline
+from foedus.passes import expand, inline
 from foedus.types import (
     CLIENTS,
-    KEY,
     SERVER,
     STRING,
     Federated,
+    PlacementLiteral,
+    Sequence,
     Struct,
     Tensor,
     Type,
@@ -35,6 +36,10 @@ class Protection(Enum):
     """Each value as it is."""
     SUM = "only as their sum"
     """Only added up, where the runtime adds before the server's code sees anything."""
+    SECURE_SUM = "only as their sum, securely"
+    """Only added up, and nobody sees a single one, the runtime included."""
+    HIDDEN = "not at all, securely"
+    """The server answers to them without learning them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ def crossings(program: Node) -> tuple[Crossing, ...]:
         One entry a message of an operator, but for messages without content; equal to what the reference
         runtime logs.
     """
-    body = inline(program).body
+    body = inline(expand(program)).body
     assert isinstance(body, Block)
     found: list[Crossing] = []
     for _, node in body.bindings:
@@ -103,48 +108,91 @@ def crossings(program: Node) -> tuple[Crossing, ...]:
 
 def _of_call(operator: Intrinsic) -> list[Crossing]:
     name, result = operator.name, operator.type.result
-    assert isinstance(result, Federated)
     flow = TABLE[name].flow
+    if not isinstance(result, Federated):
+        return []
     match flow:
         case Flow.NOWHERE:
-            constant = name == "federated_value" and result.placement == CLIENTS
-            return [_down(name, "constant", result.member, PROGRAM)] if constant else []
+            constant = name == "federated_value" and result.placement != SERVER
+            return [_crossing(operator, "constant", result.member, PROGRAM)] if constant else []
+        case Flow.DOWN if name in ("federated_select", "federated_secure_select"):
+            return _of_select(operator)
         case Flow.DOWN:
-            what = "key" if result.member == KEY and name == "federated_key" else "value"
-            return [_down(name, what, result.member, SERVER.name)]
+            what = "key" if name == "federated_key" else "value"
+            origin = _source(operator) if name == "federated_broadcast" else SERVER
+            return [_crossing(operator, what, result.member, origin.name)]
         case Flow.UP:
             return _ups(operator)
         case _:
             assert_never(flow)
 
 
-def _down(name: str, what: str, type_: Type, origin: str) -> Crossing:
-    return Crossing(name, what, type_, origin, CLIENTS.name, bytes_of(type_), Protection.NONE)
+def _first(operator: Intrinsic) -> Federated:
+    argument = operator.type.parameter
+    first = argument.fields[0][1] if isinstance(argument, Struct) else argument
+    assert isinstance(first, Federated)
+    return first
 
 
-def _up(name: str, what: str, type_: Type, protection: Protection) -> Crossing:
-    return Crossing(name, what, type_, CLIENTS.name, SERVER.name, bytes_of(type_), protection)
+def _source(operator: Intrinsic) -> PlacementLiteral:
+    return _first(operator).placement
+
+
+def _crossing(
+    operator: Intrinsic, what: str, type_: Type, origin: str, protection: Protection = Protection.NONE
+) -> Crossing:
+    result = operator.type.result
+    assert isinstance(result, Federated)
+    destination = result.placement.name
+    return Crossing(operator.name, what, type_, origin, destination, bytes_of(type_), protection)
+
+
+def _of_select(operator: Intrinsic) -> list[Crossing]:
+    """The keys go up, and one part a key comes down."""
+    result, keys = operator.type.result, _first(operator).member
+    assert isinstance(result, Federated)
+    assert isinstance(result.member, Sequence)
+    assert isinstance(keys, Tensor)
+    secure = operator.name == "federated_secure_select"
+    hidden = Protection.HIDDEN if secure else Protection.NONE
+    part, number = bytes_of(result.member.element), (keys.shape or (0,))[0] or 0
+    size = None if part is None else part * number
+    return [
+        Crossing(operator.name, "keys", keys, CLIENTS.name, SERVER.name, bytes_of(keys), hidden),
+        Crossing(operator.name, "parts", result.member, SERVER.name, CLIENTS.name, size, Protection.NONE),
+    ]
 
 
 def _ups(operator: Intrinsic) -> list[Crossing]:
-    name, argument = operator.name, operator.type.parameter
-    value = argument.fields[0][1] if isinstance(argument, Struct) else argument
-    assert isinstance(value, Federated)
-    member = value.member
-    if name == "federated_sum":
-        return [_up(name, "value", member, Protection.SUM)]
-    if name == "federated_mean":
-        return [_up(name, "value", member, Protection.SUM), _up(name, "count", int64, Protection.SUM)]
-    if name == "federated_weighted_mean":
-        weight = argument.fields[1][1] if isinstance(argument, Struct) else argument
-        assert isinstance(weight, Federated)
-        assert isinstance(weight.member, Tensor)
-        total = total_weight_type(weight.member)
-        return [
-            _up(name, "weighted value", member, Protection.SUM),
-            _up(name, "weight", total, Protection.SUM),
-        ]
-    return [_up(name, "value", member, Protection.NONE)]
+    name, first = operator.name, _first(operator)
+    origin = first.placement.name
+    match name:
+        case "federated_sum":
+            return [_crossing(operator, "value", first.member, origin, Protection.SUM)]
+        case "federated_mean":
+            return [
+                _crossing(operator, "value", first.member, origin, Protection.SUM),
+                _crossing(operator, "count", int64, origin, Protection.SUM),
+            ]
+        case "federated_weighted_mean":
+            total = total_weight_type(_weight(operator))
+            return [
+                _crossing(operator, "weighted value", first.member, origin, Protection.SUM),
+                _crossing(operator, "weight", total, origin, Protection.SUM),
+            ]
+        case _:
+            secure = name.startswith("federated_secure")
+            protection = Protection.SECURE_SUM if secure else Protection.NONE
+            return [_crossing(operator, "value", first.member, origin, protection)]
+
+
+def _weight(operator: Intrinsic) -> Tensor:
+    argument = operator.type.parameter
+    assert isinstance(argument, Struct)
+    weight = argument.fields[1][1]
+    assert isinstance(weight, Federated)
+    assert isinstance(weight.member, Tensor)
+    return weight.member
 
 
 def short(type_: Type, most: int = 60) -> str:

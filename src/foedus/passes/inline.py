@@ -133,15 +133,19 @@ class _Inliner:
         inner = _Inliner(self.names)
         lambda_ = closure.function
         if lambda_.parameter is None or lambda_.parameter_type is None:
-            return Lambda(None, None, inner.body(lambda_.body, closure.scope))
+            return Lambda(None, None, _slim(inner.body(lambda_.body, closure.scope)))
         name = f"p{next(self.names)}"
         parameter = Reference(name, lambda_.parameter_type)
         body = inner.body(lambda_.body, {**closure.scope, lambda_.parameter: parameter})
-        return Lambda(name, lambda_.parameter_type, body)
+        return Lambda(name, lambda_.parameter_type, _slim(body))
 
     def body(self, node: Node, scope: Mapping[str, _Value]) -> Block:
         result = self.node(self.value(node, scope))
         return Block(tuple(self.bindings), result)
+
+
+def _slim(body: Block) -> Node:
+    return body if body.bindings else body.result
 
 
 def inline(program: Node) -> Lambda:

@@ -381,7 +381,7 @@ def _merged(monoid: Monoid, partials: Any, length: int) -> Any:
         pairs = length // 2
         one = jax.tree.map(lambda x, n=pairs: x[: 2 * n : 2], partials)
         other = jax.tree.map(lambda x, n=pairs: x[1 : 2 * n : 2], partials)
-        merged = jax.vmap(monoid.merge)(one, other)
+        merged = jax.vmap(monoid.merge, axis_size=pairs)(one, other)
         if length % 2:
             merged = jax.tree.map(lambda x, rest: jnp.concatenate([x, rest[-1:]]), merged, partials)
         partials, length = merged, pairs + length % 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from foedus.data import ClientId
+from foedus.data import ClientId, Tiers
 from foedus.errors import ArgumentError, place
 
 if TYPE_CHECKING:
@@ -25,32 +25,41 @@ def _ids(clients: Iterable[ClientId] | int | None) -> tuple[ClientId, ...] | Non
     return tuple(clients)
 
 
-def reference(*, clients: Iterable[ClientId] | int | None = None) -> ReferenceRuntime:
+def reference(
+    *, clients: Iterable[ClientId] | int | None = None, tiers: Tiers | None = None, debug: bool = False
+) -> ReferenceRuntime:
     """The reference runtime: slow, obvious, and the meaning of every program.
 
-    It runs one client after another in plain Python, so that ``print`` and breakpoints inside local code
-    work, and keeps a log of what crossed between placements in ``crossings``.
+    It runs one client after another in plain Python, so that ``print`` and breakpoints inside local code work, and keeps
+    a log of what crossed between placements in ``crossings``. An exception in local code names the client, the operator
+    and the user's own line.
 
     Args:
         clients: The clients (ids, or how many) for computations that have no argument at clients.
+        tiers: For each declared tier its members, and for each member the clients below it.
+        debug: Keeps local code from compiling loops and functions of its own too (``jax.jit``, ``lax.scan``), so that
+            every line of it runs as Python.
 
     Returns:
         A runtime, for ``foedus.use`` or ``foedus.set_default_runtime``.
     """
     from foedus.runtime._reference import ReferenceRuntime
 
-    return ReferenceRuntime(_ids(clients))
+    return ReferenceRuntime(_ids(clients), tiers or {}, debug=debug)
 
 
-def local(*, clients: Iterable[ClientId] | int | None = None) -> LocalRuntime:
+def local(
+    *, clients: Iterable[ClientId] | int | None = None, tiers: Tiers | None = None
+) -> LocalRuntime:
     """The local runtime: turns a round over all clients into a few compiled programs. It is the default.
 
     Args:
         clients: The clients (ids, or how many) for computations that have no argument at clients.
+        tiers: For each declared tier its members, and for each member the clients below it.
 
     Returns:
         A runtime, for ``foedus.use`` or ``foedus.set_default_runtime``.
     """
     from foedus.runtime._local import LocalRuntime
 
-    return LocalRuntime(_ids(clients))
+    return LocalRuntime(_ids(clients), tiers or {})

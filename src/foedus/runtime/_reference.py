@@ -4,16 +4,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never, final
 
 import numpy as np
 
-from foedus.data import ClientId, Cohort, Elements, client_key, from_result, to_argument
+from foedus.data import (
+    ClientId,
+    Elements,
+    Members,
+    Tiers,
+    client_key,
+    from_result,
+    members_of,
+    to_argument,
+    to_member,
+)
 from foedus.errors import ClientError, ExecutionError, FoedusError, failing_line, place
 from foedus.explain import PROGRAM, Crossing, Protection, bytes_of
 from foedus.foreign import kind
+from foedus.intrinsics import TABLE, Flow
 from foedus.ir import (
     Block,
     Call,
@@ -27,30 +39,20 @@ from foedus.ir import (
     Selection,
     value_of,
 )
-from foedus.types import CLIENTS, SERVER, Federated, Function, Struct, Tensor, Type, int64
-
-STRANDS = 32
-"""Into how many runs of clients, at most, a reduction is cut (spec, section "Reduction")."""
+from foedus.passes import expand
+from foedus.runtime import _reference_numbers as numbers
+from foedus.runtime._reference_folds import fold_of, folded
+from foedus.types import CLIENTS, SERVER, Federated, Function, PlacementLiteral, Sequence, Struct, Type
 
 
 @dataclass(frozen=True)
 class _Each:
-    """One value for each client."""
+    """One value for each member of a placement."""
 
     values: Mapping[ClientId, Any]
 
-
-@dataclass(frozen=True)
-class _Fold:
-    """How an operator reduces: what each client sends, and the monoid it is folded by."""
-
-    send: Callable[[ClientId], tuple[Any, ...]]
-    messages: tuple[tuple[str, Type, Protection], ...]
-    zero: Any
-    accumulate: Callable[[Any, Any], Any]
-    merge: Callable[[Any, Any], Any]
-    report: Callable[[Any], Any]
-    needs_clients: bool = False
+    def __getitem__(self, member: ClientId) -> Any:
+        return self.values[member]
 
 
 @final
@@ -59,12 +61,18 @@ class ReferenceRuntime:
 
     Args:
         clients: The clients for computations that have no argument at clients.
+        tiers: The members of declared tiers, and the clients below each.
+        debug: Whether local code is kept from compiling anything inside itself.
     """
 
-    def __init__(self, clients: tuple[ClientId, ...] | None = None) -> None:
+    def __init__(self, clients: tuple[ClientId, ...] | None, tiers: Tiers, *, debug: bool) -> None:
         self._clients = clients
+        self._tiers = tiers
+        self._debug = debug
         self.crossings: tuple[Crossing, ...] = ()
         """What crossed between placements in the last run."""
+        self.simulated: frozenset[str] = frozenset()
+        """The operators of the last run whose protection was only simulated."""
 
     def apply(self, function: Node, argument: Any) -> Any:
         """Runs a program; see ``foedus.lang.Interpreter``."""
@@ -72,55 +80,35 @@ class ReferenceRuntime:
         assert isinstance(type_, Function)
         parameter = type_.parameter
         given = None if parameter is None else to_argument(argument, parameter, "the argument")
-        run = _Run(_ids_of(given), self._clients)
+        run = _Run(members_of(given, parameter, self._clients, self._tiers))
         placed = None if parameter is None else run.place(given, parameter)
-        value = run.call(run.evaluate(function, {}), placed)
-        self.crossings = tuple(run.log)
+        with _interpreted() if self._debug else contextlib.nullcontext():
+            value = run.evaluate(expand(function), {})(placed)
+        self.crossings, self.simulated = tuple(run.log), frozenset(run.simulated)
         return from_result(run.collect(value, type_.result), type_.result)
 
 
-def _ids_of(given: Any) -> tuple[ClientId, ...] | None:
-    """The clients of all cohorts in an argument, which must be the same."""
-    if isinstance(given, Cohort):
-        return given.ids
-    if not isinstance(given, tuple):
-        return None
-    found = [ids for ids in (_ids_of(item) for item in given) if ids is not None]
-    odd = next((ids for ids in found if set(ids) != set(found[0])), None)
-    if odd is not None:
-        raise ExecutionError(
-            "The arguments at clients are of different clients",
-            found=f"{len(odd)} clients: {str(sorted(odd)[:5])[1:-1]}",
-            expected=f"{len(found[0])} clients: {str(sorted(found[0])[:5])[1:-1]}",
-            at=place(),
-        )
-    return found[0] if found else None
+def _interpreted() -> contextlib.AbstractContextManager[Any]:
+    """Keeps JAX, where it is used, from compiling: every operation runs when Python reaches it."""
+    import jax
+
+    return jax.disable_jit()
 
 
 class _Run:
     """One run of a program."""
 
-    def __init__(self, ids: tuple[ClientId, ...] | None, default: tuple[ClientId, ...] | None) -> None:
-        self.given = ids if ids is not None else default
+    def __init__(self, members: Members) -> None:
+        self.members = members
         self.log: list[Crossing] = []
-
-    @property
-    def ids(self) -> list[ClientId]:
-        """The clients in the order of their ids."""
-        if self.given is None:
-            raise ExecutionError(
-                "Nothing says which clients there are",
-                at=place(),
-                hint="give the runtime its clients, for example reference(clients=3)",
-            )
-        return sorted(self.given)
+        self.simulated: set[str] = set()
 
     def place(self, given: Any, type_: Type) -> Any:
-        """Spreads an argument's cohorts over the clients."""
+        """Spreads an argument's cohorts over their members."""
         match type_:
-            case Federated(_, placement, all_equal) if placement == CLIENTS:
+            case Federated(_, placement, all_equal) if placement != SERVER:
                 if all_equal:
-                    return _Each(dict.fromkeys(self.ids, given))
+                    return _Each(dict.fromkeys(self.members.ids(placement), given))
                 return _Each({i: given.client(k) for k, i in enumerate(given.ids)})
             case Struct(fields):
                 return tuple(self.place(item, t) for (_, t), item in zip(fields, given, strict=True))
@@ -128,12 +116,12 @@ class _Run:
                 return given
 
     def collect(self, value: Any, type_: Type) -> Any:
-        """Makes cohorts of a result's values at clients, in the order in which the clients were given."""
+        """Lists a result's values at clients or a tier, in the order in which the members were given."""
         match type_:
-            case Federated(_, placement, all_equal) if placement == CLIENTS:
+            case Federated(_, placement, all_equal) if placement != SERVER:
                 if all_equal:
                     return next(iter(value.values.values()), None)
-                return [value.values[i] for i in self.given or ()]
+                return [value[i] for i in self.members.in_given_order(placement)]
             case Struct(fields):
                 return tuple(self.collect(item, t) for (_, t), item in zip(fields, value, strict=True))
             case _:
@@ -159,123 +147,199 @@ class _Run:
                 return self.evaluate(result, inner)
             case Call(function, argument):
                 given = None if argument is None else self.evaluate(argument, scope)
-                return self.call(self.evaluate(function, scope), given)
+                return self.evaluate(function, scope)(given)
             case Foreign(kind_name, payload):
                 return lambda argument: kind(kind_name).run(payload, argument)
-            case Intrinsic():
-                return lambda argument: self.operate(node, argument)
+            case Intrinsic(name, type_):
+                placed = isinstance(type_.result, Federated)
+                return lambda argument: self.operate(node, argument) if placed else _plain(name, type_, argument)
             case _:
                 assert_never(node)
 
-    def call(self, function: Any, argument: Any) -> Any:
-        return function(argument)
-
-    def at_client(self, client: ClientId, stage: str, function: Any, argument: Any) -> Any:
-        """Runs a function at one client; a failure names it."""
-        return _located(f"Client {client!r} failed in {stage}", ClientError, function, argument)
-
     def operate(self, operator: Intrinsic, argument: Any) -> Any:
-        """Applies an operator."""
-        result = operator.type.result
+        """Applies an operator whose result is placed."""
+        name, result = operator.name, operator.type.result
         assert isinstance(result, Federated)
-        match operator.name:
+        if TABLE[name].flow is Flow.UP:
+            return self.reduce(operator, argument, result)
+        match name:
             case "federated_value":
-                return self.spread(operator, argument, result, PROGRAM)
+                return self.constant(operator, argument, result)
             case "federated_broadcast":
-                return self.spread(operator, argument, result, SERVER.name)
+                return self.broadcast(operator, argument, result)
             case "federated_eval":
-                return self.eval(argument, result)
+                return self.everywhere(name, result.placement, argument, lambda _: None)
             case "federated_key":
-                return self.keys(operator, argument)
+                return self.keys(operator, argument, result)
             case "federated_map":
-                return self.map(operator, argument, result)
+                function, value = argument
+                at = value if result.placement == SERVER else value.__getitem__
+                return self.everywhere(name, result.placement, function, at)
             case "federated_zip":
-                return self.zip(operator, argument)
+                if result.placement == SERVER:
+                    return argument
+                return _Each({i: _at(argument, i) for i in self.members.ids(result.placement)})
             case _:
-                return self.reduce(operator, argument)
+                return self.select(operator, argument, result)
 
-    def spread(self, operator: Intrinsic, value: Any, result: Federated, origin: str) -> Any:
-        if result.placement != CLIENTS:
+    def everywhere(self, stage: str, placement: PlacementLiteral, function: Any, argument_of: Any) -> Any:
+        """Runs a function at every member; a failure names the member."""
+        if placement == SERVER:
+            argument = None if stage == "federated_eval" else argument_of
+            return _located(f"The server failed in {stage}", ExecutionError, function, argument)
+        kind_of = "Client" if placement == CLIENTS else f"The member of {placement}"
+        return _Each(
+            {
+                i: _located(f"{kind_of} {i!r} failed in {stage}", ClientError, function, argument_of(i))
+                for i in self.members.ids(placement)
+            }
+        )
+
+    def constant(self, operator: Intrinsic, value: Any, result: Federated) -> Any:
+        if result.placement == SERVER:
             return value
-        what = "constant" if origin == PROGRAM else "value"
-        self.crossed(operator.name, what, result.member, value, origin, CLIENTS.name, Protection.NONE)
-        return _Each(dict.fromkeys(self.ids, value))
+        sent = dict.fromkeys(self.members.ids(result.placement), value)
+        self.crossed(operator, "constant", result.member, sent, PROGRAM, result.placement.name)
+        return _Each(sent)
 
-    def eval(self, function: Any, result: Federated) -> Any:
-        if result.placement != CLIENTS:
-            return _located("The server failed in federated_eval", ExecutionError, function, None)
-        return _Each({i: self.at_client(i, "federated_eval", function, None) for i in self.ids})
+    def broadcast(self, operator: Intrinsic, value: Any, result: Federated) -> Any:
+        source = operator.type.parameter
+        assert isinstance(source, Federated)
+        if source.placement == SERVER:
+            sent = dict.fromkeys(self.members.ids(result.placement), value)
+        else:
+            above = self.members.above(result.placement, source.placement)
+            sent = {i: value[above[i]] for i in self.members.ids(result.placement)}
+        self.crossed(operator, "value", result.member, sent, source.placement.name, result.placement.name)
+        return _Each(sent)
 
-    def keys(self, operator: Intrinsic, argument: Any) -> Any:
+    def keys(self, operator: Intrinsic, argument: Any, result: Federated) -> Any:
         key, purpose = argument
-        keys = {i: client_key(key, i, str(purpose)) for i in self.ids}
-        result = operator.type.result
-        assert isinstance(result, Federated)
-        self.crossed(operator.name, "key", result.member, key, SERVER.name, CLIENTS.name, Protection.NONE)
-        return _Each(keys)
+        sent = {i: client_key(key, i, str(purpose)) for i in self.members.ids(CLIENTS)}
+        self.crossed(operator, "key", result.member, sent, SERVER.name, CLIENTS.name)
+        return _Each(sent)
 
-    def map(self, operator: Intrinsic, argument: Any, result: Federated) -> Any:
-        function, value = argument
-        if result.placement != CLIENTS:
-            return _located(f"The server failed in {operator.name}", ExecutionError, function, value)
-        stage = operator.name
-        return _Each({i: self.at_client(i, stage, function, value.values[i]) for i in self.ids})
+    def select(self, operator: Intrinsic, argument: Any, result: Federated) -> Any:
+        keys, max_key, server_value, select_fn = argument
+        secure = operator.name == "federated_secure_select"
+        asked = {i: np.asarray(keys[i]) for i in self.members.ids(CLIENTS)}
+        self.simulated |= {operator.name} if secure else set()
+        protection = Protection.HIDDEN if secure else Protection.NONE
+        keys_type = _member_of_field(operator.type.parameter, 0)
+        self.crossed(operator, "keys", keys_type, asked, CLIENTS.name, SERVER.name, protection)
+        found: dict[ClientId, list[Any]] = {}
+        for client, own in asked.items():
+            _check_keys(operator.name, client, own, int(max_key))
+            found[client] = [select_fn((server_value, key)) for key in own]
+        assert isinstance(result.member, Sequence)
+        self.crossed(
+            operator, "parts", result.member, {i: tuple(p) for i, p in found.items()}, SERVER.name, CLIENTS.name
+        )
+        return _Each({i: _elements(parts, result.member, i) for i, parts in found.items()})
 
-    def zip(self, operator: Intrinsic, argument: Any) -> Any:
-        result = operator.type.result
-        assert isinstance(result, Federated)
-        if result.placement != CLIENTS:
-            return argument
-        return _Each({i: _at(argument, i) for i in self.ids})
-
-    def reduce(self, operator: Intrinsic, argument: Any) -> Any:
-        """Folds the clients' values in the order of their ids, in ``STRANDS`` runs, merged pairwise."""
-        parameter = operator.type.parameter
+    def reduce(self, operator: Intrinsic, argument: Any, result: Federated) -> Any:
+        """Folds the values of a placement's members at the server, or at each member of a tier those below it."""
+        name, parameter = operator.name, operator.type.parameter
         assert parameter is not None
-        fold = _fold_of(operator.name, argument, parameter)
-        clients = self.ids
-        if not clients and fold.needs_clients:
-            raise ExecutionError(f"{operator.name} of no clients", expected="at least one client", at=place())
-        sent = [fold.send(i) for i in clients]
+        fold = fold_of(name, argument, parameter)
+        source = _source_of(parameter)
+        self.simulated |= {name} if name.startswith("federated_secure") else set()
+        sent = {i: fold.send(i) for i in self.members.ids(source)}
         for k, (what, type_, protection) in enumerate(fold.messages):
-            size = sum(_size(message[k]) for message in sent)
-            each = _per_client(size, len(sent), type_)
-            self.note(Crossing(operator.name, what, type_, CLIENTS.name, SERVER.name, each, protection))
-        return fold.report(_folded(fold, sent))
+            messages = {i: message[k] for i, message in sent.items()}
+            self.crossed(operator, what, type_, messages, source.name, result.placement.name, protection)
+
+        def at(members: list[ClientId]) -> Any:
+            if not members and fold.needs_members:
+                of_whom = "clients" if source == CLIENTS else f"members of {source}"
+                raise ExecutionError(f"{name} of no {of_whom}", expected="at least one", at=place())
+            return fold.report(folded(fold, [sent[i] for i in members]))
+
+        if result.placement == SERVER:
+            return at(list(sent))
+        above = self.members.above(source, result.placement)
+        return _Each(
+            {m: at([i for i in sent if above[i] == m]) for m in self.members.ids(result.placement)}
+        )
 
     def crossed(
         self,
-        name: str,
+        operator: Intrinsic,
         what: str,
         type_: Type,
-        value: Any,
+        messages: Mapping[ClientId, Any],
         origin: str,
         destination: str,
-        protection: Protection,
+        protection: Protection = Protection.NONE,
     ) -> None:
-        size = _per_client(_size(value) * len(self.ids), len(self.ids), type_)
-        self.note(Crossing(name, what, type_, origin, destination, size, protection))
+        """Logs the messages of all members, unless they have no content."""
+        sizes = {_size(message) for message in messages.values()}
+        open_ = bytes_of(type_.element if isinstance(type_, Sequence) and what == "parts" else type_) is None
+        size = None if open_ else max(sizes, default=bytes_of(type_) or 0)
+        if size != 0:
+            self.log.append(Crossing(operator.name, what, type_, origin, destination, size, protection))
 
-    def note(self, crossing: Crossing) -> None:
-        """Logs a crossing, unless the message has no content."""
-        if crossing.bytes_per_client != 0:
-            self.log.append(crossing)
+
+def _plain(name: str, type_: Function, argument: Any) -> Any:
+    """An operator on values that are not placed."""
+    result = type_.result
+    match name:
+        case "sequence_map":
+            function, value = argument
+            assert isinstance(result, Sequence)
+            return _elements([function(element) for element in value], result, 0)
+        case "sequence_reduce":
+            value, carry, op = argument
+            for element in value:
+                carry = op((carry, element))
+            return carry
+        case "generic_zero":
+            return numbers.zeros(result)
+        case "generic_lowest" | "generic_highest":
+            return numbers.limits(result, highest=name == "generic_highest")
+        case "generic_plus":
+            return numbers.add(*argument)
+        case "generic_minimum":
+            return numbers.minimum(*argument)
+        case "generic_maximum":
+            return numbers.maximum(*argument)
+        case "generic_multiply":
+            return numbers.multiply(*argument)
+        case "generic_divide":
+            return numbers.divide(*argument)
+        case _:
+            raise AssertionError(f"{name} has no meaning here; please report")
 
 
-def _folded(fold: _Fold, sent: list[Any]) -> Any:
-    """Folds runs of clients one by one, then merges neighbours until one value is left."""
-    strands = min(len(sent), STRANDS)
-    partials: list[Any] = []
-    for s in range(strands):
-        partial = fold.zero
-        for k in range(s * len(sent) // strands, (s + 1) * len(sent) // strands):
-            partial = fold.accumulate(partial, sent[k])
-        partials.append(partial)
-    while len(partials) > 1:
-        odd = partials[len(partials) // 2 * 2 :]
-        pairs = zip(partials[::2], partials[1::2], strict=False)
-        partials = [fold.merge(one, other) for one, other in pairs] + odd
-    return partials[0] if partials else fold.zero
+def _elements(parts: list[Any], type_: Sequence, client: ClientId) -> Elements:
+    made = to_member(parts, type_, f"a sequence of client {client!r}", client)
+    assert isinstance(made, Elements)
+    return made
+
+
+def _member_of_field(parameter: Type | None, index: int) -> Type:
+    assert isinstance(parameter, Struct)
+    field = parameter.fields[index][1]
+    assert isinstance(field, Federated)
+    return field.member
+
+
+def _source_of(parameter: Type) -> PlacementLiteral:
+    """The placement that a reduction reads from."""
+    first = parameter.fields[0][1] if isinstance(parameter, Struct) else parameter
+    assert isinstance(first, Federated)
+    return first.placement
+
+
+def _check_keys(name: str, client: ClientId, keys: Any, bound: int) -> None:
+    odd = keys[(keys < 0) | (keys >= bound)]
+    if odd.size:
+        raise ClientError(
+            f"A key of client {client!r} is out of range for {name}",
+            found=int(odd[0]),
+            expected=f"0 to {bound - 1}",
+            at=place("the keys"),
+        )
 
 
 def _located(headline: str, sort: type[ExecutionError], function: Any, argument: Any) -> Any:
@@ -289,8 +353,8 @@ def _located(headline: str, sort: type[ExecutionError], function: Any, argument:
         ) from error
 
 
-def _at(value: Any, client: ClientId) -> Any:
-    return value.values[client] if isinstance(value, _Each) else tuple(_at(item, client) for item in value)
+def _at(value: Any, member: ClientId) -> Any:
+    return value[member] if isinstance(value, _Each) else tuple(_at(item, member) for item in value)
 
 
 def _size(value: Any) -> int:
@@ -298,123 +362,3 @@ def _size(value: Any) -> int:
     if isinstance(value, tuple):
         return sum(_size(item) for item in value)
     return 0 if isinstance(value, Elements) else int(np.asarray(value).nbytes)
-
-
-def _per_client(total: int, clients: int, type_: Type) -> int | None:
-    if bytes_of(type_) is None:
-        return None
-    return total // clients if clients else bytes_of(type_)
-
-
-def _each_leaf(function: Callable[..., Any], *values: Any) -> Any:
-    """Applies a function to the arrays of plain values of one type."""
-    if isinstance(values[0], tuple):
-        return tuple(_each_leaf(function, *items) for items in zip(*values, strict=True))
-    with np.errstate(all="ignore"):
-        return np.asarray(function(*values))
-
-
-def _filled(type_: Type, fill: Callable[[Tensor], Any]) -> Any:
-    match type_:
-        case Struct(fields):
-            return tuple(_filled(t, fill) for _, t in fields)
-        case Tensor(dtype, shape):
-            return np.full([size or 0 for size in shape or ()], fill(type_), dtype=dtype)
-        case _:
-            raise AssertionError(f"{type_} cannot be reduced; please report")
-
-
-def _zeros(type_: Type) -> Any:
-    return _filled(type_, lambda _: 0)
-
-
-def _add(one: Any, other: Any) -> Any:
-    return _each_leaf(np.add, one, other)
-
-
-def _divide(value: Any, by: Any) -> Any:
-    return _each_leaf(lambda x: x / np.asarray(by).astype(x.dtype), value)
-
-
-def _fold_of(name: str, argument: Any, parameter: Type) -> _Fold:
-    """The fold that an operator stands for."""
-    first = parameter.fields[0][1] if isinstance(parameter, Struct) else parameter
-    assert isinstance(first, Federated)
-    member = first.member
-    if name == "federated_aggregate":
-        value, zero, accumulate, merge, report = argument
-        return _Fold(
-            lambda i: (value.values[i],),
-            (("value", member, Protection.NONE),),
-            zero,
-            lambda partial, sent: accumulate((partial, sent[0])),
-            lambda one, other: merge((one, other)),
-            report,
-        )
-    if name == "federated_weighted_mean":
-        return _weighted_mean(argument, member, parameter)
-    if name in ("federated_min", "federated_max"):
-        return _extremum(name, argument, member)
-    sum_message = ("value", member, Protection.SUM)
-    if name == "federated_sum":
-        return _Fold(
-            lambda i: (argument.values[i],), (sum_message,), _zeros(member),
-            lambda partial, sent: _add(partial, sent[0]), _add, lambda total: total,
-        )  # fmt: skip
-    assert name == "federated_mean", f"{name} has no meaning here; please report"
-    return _Fold(
-        lambda i: (argument.values[i], np.int64(1)),
-        (sum_message, ("count", int64, Protection.SUM)),
-        (_zeros(member), np.int64(0)),
-        _add,
-        _add,
-        lambda total: _divide(total[0], total[1]),
-        needs_clients=True,
-    )
-
-
-def _weighted_mean(argument: Any, member: Type, parameter: Type) -> _Fold:
-    assert isinstance(parameter, Struct)
-    weight_type = parameter.fields[1][1]
-    assert isinstance(weight_type, Federated)
-    assert isinstance(weight_type.member, Tensor)
-    total_type = int64 if weight_type.member.dtype.kind in "iu" else weight_type.member
-    value, weight = argument
-
-    def send(client: ClientId) -> tuple[Any, ...]:
-        w = np.asarray(weight.values[client])
-        scaled = _each_leaf(lambda x: x * w.astype(x.dtype), value.values[client])
-        return scaled, w.astype(total_type.dtype)
-
-    return _Fold(
-        send,
-        (("weighted value", member, Protection.SUM), ("weight", total_type, Protection.SUM)),
-        (_zeros(member), _zeros(total_type)),
-        _add,
-        _add,
-        lambda total: _divide(total[0], total[1]),
-        needs_clients=True,
-    )
-
-
-def _extremum(name: str, argument: Any, member: Type) -> _Fold:
-    least = name == "federated_min"
-
-    def neutral(tensor: Tensor) -> Any:
-        if tensor.dtype.kind in "iu":
-            limits = np.iinfo(tensor.dtype)
-            return limits.max if least else limits.min
-        return np.inf if least else -np.inf
-
-    def better(one: Any, other: Any) -> Any:
-        return _each_leaf(np.minimum if least else np.maximum, one, other)
-
-    return _Fold(
-        lambda i: (argument.values[i],),
-        (("value", member, Protection.NONE),),
-        _filled(member, neutral),
-        lambda partial, sent: better(partial, sent[0]),
-        better,
-        lambda found: found,
-        needs_clients=True,
-    )

@@ -144,23 +144,25 @@ def _at_clients(value: Value, other: Value) -> list[Step]:
 
 
 def _at_server(value: Value, _other: Value) -> list[Step]:
-    steps: list[Step] = [
+    return [
         lambda: federated_broadcast(value),
         lambda: federated_apply(local.described, value),
         lambda: federated_value([True, 2], SERVER),
         lambda: federated_eval(local.three, SERVER),
     ]
-    if _member(value) == KEY:
-        steps += [lambda: federated_key(value, "noise"), lambda: federated_key(value, "order")]
-    return steps
+
+
+def _with_key(key: Value, _other: Value) -> list[Step]:
+    return [partial(federated_key, key, purpose) for purpose in ("noise", "order")]
 
 
 def _step(draw: st.DrawFn, pool: list[Value]) -> Value:
     """Does one thing to a value drawn from those that there are."""
     value, other = draw(st.sampled_from(pool)), draw(st.sampled_from(pool))
-    there = _at_clients if _is_at_clients(value) else _at_server
-    steps = draw(st.sampled_from([_everywhere, there, there]))(value, other)
-    return draw(st.sampled_from(steps))()
+    sorts = [_everywhere, _at_clients if _is_at_clients(value) else _at_server]
+    if value.type == at_server(KEY):
+        sorts += [_with_key, _with_key]
+    return draw(st.sampled_from(draw(st.sampled_from(sorts))(value, other)))()
 
 
 def _body(draw: st.DrawFn, *parameters: Value) -> PythonValue:
@@ -207,13 +209,9 @@ def programs(draw: st.DrawFn) -> Program:
         The strategy.
     """
     clients = draw(st.sampled_from(_CLIENTS))
-    types: list[Federated] = [at_clients(draw(_members(sequences=True)))]
-    for _ in range(draw(st.integers(0, 2))):
-        types += [
-            at_clients(draw(_members(sequences=True)))
-            if draw(st.booleans())
-            else at_server(draw(_members(sequences=False)))
-        ]
+    anywhere = [_members(sequences=True).map(at_clients), _members(sequences=False).map(at_server)]
+    more = st.sampled_from([*anywhere, st.just(at_server(KEY))])
+    types = [draw(anywhere[0]), *(draw(draw(more)) for _ in range(draw(st.integers(0, 2))))]
     bodies = (
         lambda a: _body(draw, a),
         lambda a, b: _body(draw, a, b),
