@@ -34,7 +34,9 @@ def cli() -> None:
     help="digits: 8x8 pixels on 14 writing forms, part of the package. emnist: 28x28 pixels by hundreds of writers, "
     "from your own file (see FOEDUS_DATA_DIR) or downloaded once.",
 )
-@click.option("--rounds", type=click.IntRange(min=1), help="Rounds of training; by default what the data need.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), help="Rounds of training; by default what the data need."
+)
 @click.option("--clients", type=click.IntRange(min=1), help="Clients drawn for each round.")
 @click.option("--seed", type=int, default=0, show_default=True, help="What all randomness is derived from.")
 @click.option(

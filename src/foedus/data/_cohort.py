@@ -155,6 +155,11 @@ def _is_columnar(value: PythonValue, element: Type) -> bool:
     return isinstance(value, Mapping)
 
 
+def _is_list(value: PythonValue) -> bool:
+    single = isinstance(value, str | bytes | Mapping) or getattr(value, "shape", None) == ()
+    return hasattr(value, "__iter__") and not single
+
+
 def _stored(value: PythonValue, element: Type, what: str, path: str) -> tuple[Columns, Array | None, int]:
     """Columns, row offsets and number of elements of a sequence given as elements or as columns."""
     if not has_rows(element) and _is_columnar(value, element):
@@ -165,6 +170,13 @@ def _stored(value: PythonValue, element: Type, what: str, path: str) -> tuple[Co
                 f"The columns of {what} differ in length", found=f"lengths {sorted(lengths)}", at=place(path)
             )
         return columns, None, lengths.pop() if lengths else 0
+    if not _is_list(value):
+        raise DataError(
+            f"A sequence is needed in {what}",
+            found=f"{type(value).__name__}: {repr(value)[:80]}",
+            expected=f"a list of elements of type {element}, or columns",
+            at=place(f"{path} of {what}" if path else what),
+        )
     elements = [to_plain(item, element, what, f"{path}[{i}]") for i, item in enumerate(value)]
     if not has_rows(element):
         return stack(elements) if elements else empty_columns(element), None, len(elements)

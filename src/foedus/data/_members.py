@@ -43,7 +43,9 @@ class Members:
         found = self.given.get(placement)
         if found is None:
             name = "clients" if placement == CLIENTS else f"members of {placement}"
-            example = "clients=3" if placement == CLIENTS else 'tiers={REGIONS: {"north": [0, 1], "south": [2]}}'
+            example = (
+                "clients=3" if placement == CLIENTS else 'tiers={REGIONS: {"north": [0, 1], "south": [2]}}'
+            )
             raise ExecutionError(
                 f"Nothing says which {name} there are",
                 at=place(),
@@ -99,7 +101,9 @@ def members_of(
             )
     if clients is not None:
         ids.setdefault(CLIENTS, clients)
-    below = {tier: {c: member for member, own in members.items() for c in own} for tier, members in tiers.items()}
+    below = {
+        tier: {c: member for member, own in members.items() for c in own} for tier, members in tiers.items()
+    }
     for tier, members in tiers.items():
         ids.setdefault(tier, tuple(members))
     return Members(ids, below)

@@ -9,13 +9,26 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from foedus.ir import Foreign
-from foedus.types import PlainValue, Type
+from foedus.types import Function, PlainValue, Type
 
 LocalFunction: TypeAlias = Callable[..., Any]
 """A user's Python function over a framework's arrays."""
 
 Payload: TypeAlias = Any
 """What a front end keeps in its leaves; nobody else looks inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A leaf as bytes.
+
+    Args:
+        kind: The kind that reads them; it can be another one than that of the leaf.
+        data: The bytes.
+    """
+
+    kind: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +81,51 @@ class Kind(Protocol):
 
         Returns:
             A function from the argument to the result in plain form, or the reason why there is none.
+        """
+        ...
+
+    def encode(self, payload: Payload, type_: Function) -> Encoded:
+        """Writes a leaf to bytes that say all that is needed to run it where its source is not.
+
+        Args:
+            payload: A leaf's payload.
+            type_: The leaf's type.
+
+        Returns:
+            The bytes and the kind that reads them. Equal code gives equal bytes in one version of the
+            framework.
+
+        Raises:
+            UnsupportedError: If it has no such form; the error says why and what to do.
+        """
+        ...
+
+    def decode(self, data: bytes, type_: Function) -> Foreign:
+        """Reads a leaf back.
+
+        Args:
+            data: What ``encode`` wrote under the name of this kind.
+            type_: The leaf's type.
+
+        Returns:
+            The leaf; its digest is one of the type and the bytes, so that equal digests are equal code.
+
+        Raises:
+            CorruptDataError: If the bytes are not a leaf, or one of another type.
+            UnsupportedError: If this kind has no form as bytes.
+        """
+        ...
+
+    def examine(self, payload: Payload, type_: Function) -> None:
+        """Goes through everything that running a decoded leaf will read, to find now what would fail later.
+
+        ``foedus.wire`` calls it in a child process, since made-up bytes can end the process that reads them.
+
+        Args:
+            payload: The payload of a leaf that ``decode`` gave.
+            type_: The leaf's type.
+
+        Raises:
+            CorruptDataError: If the leaf is broken, or does what no leaf may.
         """
         ...

@@ -20,8 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from foedus.data import Elements, Ragged, Span, empty_columns, flat_columns, has_rows, map_columns
-from foedus.errors import FoedusError, TracingError, failing_line, place
-from foedus.foreign import NoJax
+from foedus.errors import CorruptDataError, FoedusError, TracingError, failing_line, place
+from foedus.foreign import Encoded, NoJax
+from foedus.frontends._jax_export import BoundedSequence, OpenLengths, export_leaf
 from foedus.ir import Foreign
 from foedus.sequences import EagerSequence, FlatSequence, Sequence
 from foedus.types import (
@@ -74,7 +75,10 @@ def _to_user(plain: Any, type_: Type) -> Any:
         case Elements() if isinstance(type_, SequenceType):
             return EagerSequence.of(plain, partial(_to_user, type_=type_.element))
         case Span() if isinstance(type_, SequenceType):
-            return FlatSequence.of(plain, partial(_to_user, type_=type_.element))
+            sequence = FlatSequence.of(plain, partial(_to_user, type_=type_.element))
+            return BoundedSequence(sequence) if isinstance(plain.hints, OpenLengths) else sequence
+        case Sequence() if isinstance(type_, SequenceType):
+            return plain.map(partial(_to_user, type_=type_.element))
         case tuple() if isinstance(type_, Struct):
             return pack(type_, [_to_user(p, t) for (_, t), p in zip(type_.fields, plain, strict=True)])
         case _:
@@ -215,6 +219,20 @@ class JaxKind:
     def as_jax(self, payload: JaxFunction) -> Callable[[Any], Any] | NoJax:
         """See ``Kind.as_jax``."""
         return partial(_call_plain, payload)
+
+    def encode(self, payload: JaxFunction, type_: Function) -> Encoded:
+        """See ``Kind.encode``: as StableHLO, which is a kind of its own."""
+        return Encoded("stablehlo", export_leaf(partial(_call_plain, payload), type_))
+
+    def decode(self, data: bytes, type_: Function) -> Foreign:
+        """See ``Kind.decode``: nothing is written under the name of this kind."""
+        raise CorruptDataError(
+            "No bytes hold a leaf of the kind 'jax'", expected="the kind 'stablehlo'", at=place()
+        )
+
+    def examine(self, payload: JaxFunction, type_: Function) -> None:
+        """See ``Kind.examine``."""
+        raise AssertionError("a leaf of the kind 'jax' is never decoded; please report")
 
 
 def _call_plain(payload: JaxFunction, plain: Any) -> Any:

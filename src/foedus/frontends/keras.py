@@ -114,7 +114,10 @@ class KerasModel:
         """Copies of the trainable and the other weights the model has now, by name."""
         others = [v for v in self.model.non_trainable_variables if v.name != _SEED]
         return (
-            {n: np.array(v.value) for n, v in zip(self.trainable, self.model.trainable_variables, strict=True)},
+            {
+                n: np.array(v.value)
+                for n, v in zip(self.trainable, self.model.trainable_variables, strict=True)
+            },
             {n: np.array(v.value) for n, v in zip(self.non_trainable, others, strict=True)},
         )
 
@@ -161,7 +164,10 @@ def _built(build: Callable[[], Any]) -> Any:
     model = build()
     if not isinstance(model, keras.Model):
         raise ArgumentError(
-            "build does not return a Keras model", found=type(model).__name__, expected="keras.Model", at=place()
+            "build does not return a Keras model",
+            found=type(model).__name__,
+            expected="keras.Model",
+            at=place(),
         )
     if not model.built:
         raise ArgumentError(
@@ -262,7 +268,10 @@ def open_metric(metric: Any) -> KerasMetric:
     made = metric() if isinstance(metric, type) else metric
     if not isinstance(made, keras.metrics.Metric):
         raise ArgumentError(
-            "This is no Keras metric", found=repr(metric), expected="keras.metrics.Metric", at=place("metrics")
+            "This is no Keras metric",
+            found=repr(metric),
+            expected="keras.metrics.Metric",
+            at=place("metrics"),
         )
     started = [i for i, v in enumerate(made.variables) if np.any(np.asarray(v.value))]
     if started:

@@ -71,7 +71,9 @@ def weighted_mean(type_: Function) -> str:
         f"federated_map(<fn=(p:<{t},{w}> -> generic_multiply(p)),value=federated_zip(<x.value,x.weight>)>)"
     )
     weights = (
-        f"federated_map(<fn=(w:{w} -> generic_multiply(<1:int64,w>)),value=x.weight>)" if whole else "x.weight"
+        f"federated_map(<fn=(w:{w} -> generic_multiply(<1:int64,w>)),value=x.weight>)"
+        if whole
+        else "x.weight"
     )
     parameter_text = f"<value={show(source)},weight={show(weight)}>"
     return f"(x:{parameter_text} -> {_quotient(source.member, total, scaled, weights, target)})"

@@ -308,7 +308,11 @@ def _bounds(limit: Type, member: Type, path: str) -> None:
         if limit.shape != () or limit.dtype.kind not in "iu":
             raise RuleError(TypeMismatchError, "an integer as bound", limit, "an integer", path=path)
         return
-    if not isinstance(limit, Struct) or not isinstance(member, Struct) or len(limit.fields) != len(member.fields):
+    if (
+        not isinstance(limit, Struct)
+        or not isinstance(member, Struct)
+        or len(limit.fields) != len(member.fields)
+    ):
         expected = f"an integer, or a struct like {member}"
         raise RuleError(TypeMismatchError, "bounds that match the value", limit, expected, path=path)
     for i, ((name, own), (_, part)) in enumerate(zip(limit.fields, member.fields, strict=True)):

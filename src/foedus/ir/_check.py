@@ -102,7 +102,9 @@ def _check_intrinsic(node: Intrinsic) -> None:
     row, parameter, result = TABLE[node.name], node.type.parameter, node.type.result
     if (parameter is None) != row.nullary:
         raise TypeMismatchError(
-            f"{node.name} needs {'no' if row.nullary else 'an'} argument", found=node.type, expected=row.scheme
+            f"{node.name} needs {'no' if row.nullary else 'an'} argument",
+            found=node.type,
+            expected=row.scheme,
         )
     placement = result.placement if isinstance(result, Federated) else None
     inferred = result_type(node.name, result if parameter is None else parameter, placement)

@@ -68,7 +68,9 @@ def _pieces(node: Node, indent: int | None) -> list[str]:
 def _operator(node: Intrinsic) -> str:
     """The operator's name, with its placement unless that is the usual one."""
     row, result = TABLE[node.name], node.type.result
-    unusual = row.placed or (row.usual is not None and isinstance(result, Federated) and result.placement != row.usual)
+    unusual = row.placed or (
+        row.usual is not None and isinstance(result, Federated) and result.placement != row.usual
+    )
     return f"{node.name}@{result.placement}" if unusual and isinstance(result, Federated) else node.name
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -29,7 +30,6 @@ from foedus.data import (
     flat_columns,
     map_columns,
 )
-from foedus.errors import UnsupportedError, place
 from foedus.types import STRING, Sequence, Struct, Tensor, Type, walk
 
 SLACK = 512
@@ -113,53 +113,48 @@ class Placed:
     Args:
         arrays: What the compiled program takes, nested as ``view`` expects.
         lengths: What is known of the lengths, one for each sequence in the type.
-        template: The cohort's value with arrays left out, to rebuild spans from ``arrays``.
+        template: The shape of the value: tuples, None for a tensor, and a ``Ragged`` without arrays for a sequence.
+        fixed: What of the template the compiled program depends on.
     """
 
     arrays: Any
     lengths: list[Lengths]
     template: Any
+    fixed: tuple[Any, ...]
 
 
 def place_cohort(cohort: Cohort, order: list[int], shelf: Shelf) -> Placed:
-    """Brings a cohort onto the device, its clients in the given order.
+    """Brings a cohort onto the device, its members in the given order.
 
     Args:
-        cohort: The values.
-        order: Indices of its clients.
+        cohort: The values; ``reason_against_columns`` has none against them.
+        order: Indices of its members.
         shelf: Where shared columns are kept.
 
     Returns:
         The placed values.
-
-    Raises:
-        UnsupportedError: If the values have strings or other leaves that cannot be compiled.
     """
-    _require_compilable(cohort.type)
     sorted_cohort = cohort.take(order)
     lengths: list[Lengths] = []
     arrays, template = _place(sorted_cohort.value, sorted_cohort.ids, shelf, lengths)
-    return Placed(arrays, lengths, template)
+    return Placed(arrays, lengths, template, tuple(_fixed(template)))
 
 
-def _require_compilable(type_: Type) -> None:
-    for part in walk(type_):
-        text = isinstance(part, Tensor) and part.dtype == STRING
-        if text:
-            raise UnsupportedError(
-                "The local runtime cannot compile strings",
-                found=type_,
-                at=place(),
-                hint="run it in foedus.runtime.reference()",
-            )
-    loose = next((t for t in _outside_sequences(type_) if t.shape is None or None in t.shape), None)
-    if loose is not None:
-        raise UnsupportedError(
-            "The local runtime cannot compile values at clients of different shapes",
-            found=loose,
-            at=place(),
-            hint="make them sequences, or run it in foedus.runtime.reference()",
-        )
+def _fixed(template: Any) -> Iterator[Any]:
+    if isinstance(template, tuple):
+        for part in template:
+            yield from _fixed(part)
+    elif isinstance(template, Ragged):
+        yield template.element, template.transforms
+
+
+def reason_against_columns(type_: Type) -> str | None:
+    """Why values of a type cannot be in compiled code, or None if they can."""
+    if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(type_)):
+        return "there are strings"
+    if any(t.shape is None or None in t.shape for t in _outside_sequences(type_)):
+        return "there are values of unknown shape outside sequences"
+    return None
 
 
 def _outside_sequences(type_: Type) -> list[Tensor]:
@@ -185,7 +180,10 @@ def _place(value: Any, ids: tuple[ClientId, ...], shelf: Shelf, lengths: list[Le
         client_keys(derive_key(t.seed), ids, "shuffle") for t in ragged.transforms if isinstance(t, Shuffle)
     )
     arrays = (columns, rows, first.astype(np.int32), ragged.count.astype(np.int32), keys)
-    return arrays, ragged
+    # The seeds are in the keys, so that another seed needs no other program.
+    transforms = tuple(Shuffle(0) if isinstance(t, Shuffle) else t for t in ragged.transforms)
+    nothing = np.zeros(0, np.int64)
+    return arrays, Ragged(ragged.element, (), nothing, nothing, None, transforms)
 
 
 def _without_filters(ragged: Ragged, ids: tuple[ClientId, ...]) -> Ragged:

@@ -48,9 +48,7 @@ def reference(
     return ReferenceRuntime(_ids(clients), tiers or {}, debug=debug)
 
 
-def local(
-    *, clients: Iterable[ClientId] | int | None = None, tiers: Tiers | None = None
-) -> LocalRuntime:
+def local(*, clients: Iterable[ClientId] | int | None = None, tiers: Tiers | None = None) -> LocalRuntime:
     """The local runtime: turns a round over all clients into a few compiled programs. It is the default.
 
     Args:

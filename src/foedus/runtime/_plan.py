@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""The local runtime's plan: which calls run at the server and which at clients, and in which pass.
+"""The local runtime's plan: which calls of a program run where, and in which order.
 
-A value's level is the number of aggregations before it. Everything at clients of one level runs in one pass
-over the clients, and everything at the server of one level in one call before that pass; so a program of
-``k`` levels takes ``k`` passes and ``k + 1`` calls at the server, however many clients there are.
+A value's level is the number of reductions before it. In a level, everything at the server is one stage, and everything at
+one placement below is one stage too, tiers first and clients last. So a program of ``k`` levels and two placements takes at
+most ``2k`` stages, however many clients there are.
 """
 
 from __future__ import annotations
@@ -13,19 +13,9 @@ from dataclasses import dataclass, field
 
 from foedus.errors import UnsupportedError, place
 from foedus.intrinsics import TABLE, Flow
-from foedus.ir import (
-    Block,
-    Call,
-    Intrinsic,
-    Literal,
-    Node,
-    Record,
-    Selection,
-    free_names,
-    value_of,
-)
-from foedus.passes import call_dominant
-from foedus.types import CLIENTS, Federated, Struct, Type
+from foedus.ir import Block, Call, Intrinsic, Literal, Node, Record, Selection, free_names, value_of
+from foedus.passes import call_dominant, expand
+from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type
 
 
 @dataclass(frozen=True)
@@ -38,56 +28,48 @@ class KeyRequest:
 
 
 @dataclass
-class Level:
-    """What runs between two aggregations.
+class Stage:
+    """What runs at one placement between two reductions.
 
     Args:
-        server: Calls at the server, or placed nowhere, before the pass.
+        placement: Where. What is placed nowhere runs at the server.
         keys: Keys to be derived for each client.
-        clients: Calls at clients.
-        reductions: Aggregations of the pass, whose results the next level has.
-        server_outputs: Names of server values that something later needs.
-        client_outputs: Names of client values that a later level or the result needs.
+        calls: Calls at each member, in order.
+        reductions: Calls that reduce what the members have; their results are of the next level.
+        outputs: The names of values that something outside the stage needs.
     """
 
-    server: list[tuple[str, Call]] = field(default_factory=list)
+    placement: PlacementLiteral
     keys: list[KeyRequest] = field(default_factory=list)
-    clients: list[tuple[str, Call]] = field(default_factory=list)
+    calls: list[tuple[str, Call]] = field(default_factory=list)
     reductions: list[tuple[str, Call]] = field(default_factory=list)
-    server_outputs: list[str] = field(default_factory=list)
-    client_outputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
 
     @property
-    def has_pass(self) -> bool:
-        """Whether anything is done at clients."""
-        return bool(self.reductions or self.client_outputs)
+    def is_needed(self) -> bool:
+        """Whether anything comes out of it."""
+        return bool(self.reductions or self.outputs or self.keys)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A program cut into levels.
+    """A program cut into stages.
 
     Args:
         parameter: The name of the argument, None where there is none.
         parameter_type: Its type.
-        levels: The levels in order.
+        stages: The stages in order.
         result: The result, made of names.
-        result_type: Its type.
     """
 
     parameter: str | None
     parameter_type: Type | None
-    levels: list[Level]
+    stages: list[Stage]
     result: Node
-    result_type: Type
-
-
-def _is_at_clients(type_: Type) -> bool:
-    return isinstance(type_, Federated) and type_.placement == CLIENTS
 
 
 def is_reduction(node: Call) -> bool:
-    """Whether a call moves values from clients to the server."""
+    """Whether a call moves values up."""
     return isinstance(node.function, Intrinsic) and TABLE[node.function.name].flow is Flow.UP
 
 
@@ -105,8 +87,31 @@ def fields_of(argument: Node | None) -> list[Node]:
     return [Selection(argument, i) for i in range(len(argument.type.fields))]
 
 
+def reduced_value(node: Call) -> Federated:
+    """The type of what a reduction reads."""
+    assert node.argument is not None
+    type_ = node.argument.type
+    first = type_.fields[0][1] if isinstance(type_, Struct) else type_
+    assert isinstance(first, Federated)
+    return first
+
+
+def _placement_of(node: Call) -> PlacementLiteral:
+    """Where a call runs."""
+    if is_reduction(node):
+        return reduced_value(node).placement
+    return node.type.placement if isinstance(node.type, Federated) else SERVER
+
+
+def _depth(placement: PlacementLiteral) -> int:
+    """Tiers before clients, the server before all."""
+    if placement == CLIENTS:
+        return 1_000_000
+    return 0 if placement.above is None else 1 + _depth(placement.above)
+
+
 def plan(program: Node) -> Plan:
-    """Cuts a program into levels.
+    """Cuts a program into stages.
 
     Args:
         program: A closed program of function type.
@@ -117,50 +122,45 @@ def plan(program: Node) -> Plan:
     Raises:
         UnsupportedError: If the purpose of a key is computed.
     """
-    flat = call_dominant(program)
+    flat = call_dominant(expand(program))
     assert isinstance(flat.body, Block)
     levels: dict[str, int] = {}
-    found: list[Level] = [Level()]
+    stages: dict[tuple[int, int, str], Stage] = {}
+    stage_of: dict[str, tuple[int, int, str]] = {}
     for name, node in flat.body.bindings:
         assert isinstance(node, Call)
         level = max((levels.get(n, 0) for n in free_names(node)), default=0)
         levels[name] = level + 1 if is_reduction(node) else level
-        while len(found) <= levels[name]:
-            found.append(Level())
-        _put(found[level], name, node)
-    cut = Plan(flat.parameter, flat.parameter_type, found, flat.body.result, flat.body.result.type)
-    _find_outputs(cut)
-    return cut
+        placement = _placement_of(node)
+        where = (level, _depth(placement), placement.name)
+        stage_of[name] = where
+        _put(stages.setdefault(where, Stage(placement)), name, node)
+    _find_outputs(stages, stage_of, flat.body.result)
+    ordered = [stages[where] for where in sorted(stages)]
+    return Plan(flat.parameter, flat.parameter_type, ordered, flat.body.result)
 
 
-def _put(level: Level, name: str, node: Call) -> None:
+def _put(stage: Stage, name: str, node: Call) -> None:
     if is_reduction(node):
-        level.reductions.append((name, node))
+        stage.reductions.append((name, node))
     elif operator_of(node) == "federated_key":
         key, purpose = fields_of(node.argument)
         if not isinstance(purpose, Literal):
             raise UnsupportedError("The purpose of a key must be a constant", at=place())
-        level.keys.append(KeyRequest(name, key, str(value_of(purpose)[()])))
-    elif _is_at_clients(node.type):
-        level.clients.append((name, node))
+        stage.keys.append(KeyRequest(name, key, str(value_of(purpose)[()])))
     else:
-        level.server.append((name, node))
+        stage.calls.append((name, node))
 
 
-def _find_outputs(cut: Plan) -> None:
-    """Fills in which values must outlive the call that computes them."""
-    last = len(cut.levels)
-    by_clients: set[str] = set()
-    latest: dict[str, int] = dict.fromkeys(free_names(cut.result), last)
-    for i, level in enumerate(cut.levels):
-        for _, node in level.clients + level.reductions:
-            by_clients |= free_names(node)
-        for _, node in level.server + level.clients + level.reductions:
-            latest |= {name: max(latest.get(name, 0), i) for name in free_names(node)}
-        for request in level.keys:
-            latest |= dict.fromkeys(free_names(request.key), last)
-    for i, level in enumerate(cut.levels):
-        level.server_outputs = [
-            name for name, _ in level.server if latest.get(name, -1) > i or name in by_clients
-        ]
-        level.client_outputs = [name for name, _ in level.clients if latest.get(name, -1) > i]
+def _find_outputs(
+    stages: dict[tuple[int, int, str], Stage], stage_of: dict[str, tuple[int, int, str]], result: Node
+) -> None:
+    """Fills in which values must outlive the stage that computes them."""
+    needed = set(free_names(result))
+    for where, stage in stages.items():
+        for _, node in stage.calls + stage.reductions:
+            needed |= {name for name in free_names(node) if stage_of.get(name) != where}
+        for request in stage.keys:
+            needed |= free_names(request.key)
+    for stage in stages.values():
+        stage.outputs = [name for name, _ in stage.calls if name in needed]

@@ -152,7 +152,9 @@ class _Run:
                 return lambda argument: kind(kind_name).run(payload, argument)
             case Intrinsic(name, type_):
                 placed = isinstance(type_.result, Federated)
-                return lambda argument: self.operate(node, argument) if placed else _plain(name, type_, argument)
+                return lambda argument: (
+                    self.operate(node, argument) if placed else _plain(name, type_, argument)
+                )
             case _:
                 assert_never(node)
 
@@ -233,7 +235,12 @@ class _Run:
             found[client] = [select_fn((server_value, key)) for key in own]
         assert isinstance(result.member, Sequence)
         self.crossed(
-            operator, "parts", result.member, {i: tuple(p) for i, p in found.items()}, SERVER.name, CLIENTS.name
+            operator,
+            "parts",
+            result.member,
+            {i: tuple(p) for i, p in found.items()},
+            SERVER.name,
+            CLIENTS.name,
         )
         return _Each({i: _elements(parts, result.member, i) for i, parts in found.items()})
 
@@ -258,9 +265,7 @@ class _Run:
         if result.placement == SERVER:
             return at(list(sent))
         above = self.members.above(source, result.placement)
-        return _Each(
-            {m: at([i for i in sent if above[i] == m]) for m in self.members.ids(result.placement)}
-        )
+        return _Each({m: at([i for i in sent if above[i] == m]) for m in self.members.ids(result.placement)})
 
     def crossed(
         self,

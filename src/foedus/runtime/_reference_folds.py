@@ -196,7 +196,11 @@ def _check_range(name: str, client: ClientId, value: Any, type_: Type, limit: An
             _check_range(name, client, item, t, _limit_for(limit, i), path + field_path(i, field))
         return
     numbers = np.asarray(value)
-    odd = numbers[(numbers < 0) | (numbers > limit)] if numbers.ndim else numbers[None][[not 0 <= numbers <= limit]]
+    odd = (
+        numbers[(numbers < 0) | (numbers > limit)]
+        if numbers.ndim
+        else numbers[None][[not 0 <= numbers <= limit]]
+    )
     if odd.size:
         raise ClientError(
             f"A value of client {client!r} is out of range for {name}",
@@ -226,7 +230,11 @@ def _in_dtype(name: str, total: Any, type_: Type) -> Any:
 
 def _secure_sum(name: str, argument: Any, member: Type) -> Fold:
     value, bound = argument
-    limit = each_leaf(lambda b: np.asarray(_greatest(int(b)), dtype=object), bound) if name.endswith("bitwidth") else bound
+    limit = (
+        each_leaf(lambda b: np.asarray(_greatest(int(b)), dtype=object), bound)
+        if name.endswith("bitwidth")
+        else bound
+    )
 
     def send(i: ClientId) -> tuple[Any, ...]:
         _check_range(name, i, value[i], member, limit)

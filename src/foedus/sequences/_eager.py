@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, final
 
 import jax
@@ -48,6 +48,9 @@ class EagerSequence(Sequence):
             The sequence.
         """
         return cls(lambda _: map(convert, elements), batched=has_rows(elements.ragged.transformed))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._read(0))
 
     @property
     def count(self) -> Any:

@@ -38,7 +38,7 @@ def parts_of(value: object) -> list[tuple[str | None, object]] | None:
     """
     if value is None:
         return []
-    if is_named_tuple(value):
+    if isinstance(value, tuple) and is_named_tuple(cast("object", value)):
         return list(cast("NamedTuple", value)._asdict().items())
     if isinstance(value, Mapping):
         mapping = cast("Mapping[object, object]", value)

@@ -38,7 +38,7 @@ _PYTHON_TYPES: dict[object, DType] = {
     str: STRING,
     bytes: STRING,
 }
-_INT32 = np.iinfo(np.int32)
+_LIMITS = {name: np.iinfo(name) for name in ("int32", "int64")}
 
 
 def to_dtype(spec: object) -> DType | None:
@@ -149,8 +149,9 @@ def _scalar_type(value: object) -> Tensor | None:
     if isinstance(value, bool | float | complex | str | bytes) and not isinstance(value, np.generic):
         return Tensor(_PYTHON_TYPES[type(value)])
     if isinstance(value, int) and not isinstance(value, np.generic):
-        fits = _INT32.min <= value <= _INT32.max
-        return Tensor(DTYPES["int32"] if fits else DTYPES["int64"])
+        names = (name for name in ("int32", "int64") if _LIMITS[name].min <= value <= _LIMITS[name].max)
+        name = next(names, None)
+        return None if name is None else Tensor(DTYPES[name])
     return None
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
@@ -35,7 +34,6 @@ DTYPES: dict[str, DType] = {
 }
 """Every dtype that a tensor can have, under the name that prints."""
 
-_PLAIN_NAME = re.compile(r"[^\W\d]\w*")
 _NAME_OF: dict[DType, str] = {dtype: name for name, dtype in DTYPES.items()}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from foedus.errors import DataError, StructureError, TypeMismatchError, place
 from foedus.types._containers import PythonValue, pack, parts_of
 from foedus.types._difference import field_path, names_of
-from foedus.types._types import STRING, Array, Sequence, Struct, Tensor, Type
+from foedus.types._types import DTYPES, STRING, Array, Sequence, Struct, Tensor, Type, show
 
 PlainValue: TypeAlias = Any
 """An array for a tensor, a tuple for a struct, and for a sequence what its reader makes of it."""
@@ -120,35 +120,56 @@ def _fits(value: PythonValue, array: Array, type_: Tensor) -> bool:
     if array.dtype == type_.dtype:
         return True
     if type_.dtype == STRING:
-        return array.dtype.kind in "SUOT"
-    if array.dtype.kind not in "biufc" or hasattr(value, "dtype"):
+        return array.dtype.kind in "SUT" or all(isinstance(item, str | bytes) for item in array.ravel())
+    kinds = {"b": "biu", "i": "biu", "u": "biu", "c": "biufc"}.get(type_.dtype.kind, "biuf")
+    if array.dtype.kind not in kinds or hasattr(value, "dtype"):
         return False
-    if type_.dtype.kind in "biu":
-        return array.dtype.kind in "biu" and bool(np.all(array.astype(type_.dtype) == array))
-    return array.dtype.kind in "iuf" or type_.dtype.kind == "c"
+    with np.errstate(all="ignore"):
+        converted = array.astype(type_.dtype)
+        if array.dtype.kind in "biu":
+            real = np.real(converted) if type_.dtype.kind == "c" else converted
+            return np.array_equal(real.astype(array.dtype), array)
+        # Floats are rounded, as they are everywhere, but do not overflow.
+        return np.array_equal(np.isfinite(converted), np.isfinite(array))
+
+
+def _shown(value: PythonValue, array: Array) -> str:
+    """A value as an error shows it: Python's own scalars as they are, else the type."""
+    if array.ndim == 0 and not hasattr(value, "dtype"):
+        return f"{type(value).__name__}: {repr(value)[:80]}"
+    if array.dtype.kind in "SUT":
+        return show(Tensor(STRING, array.shape))
+    if array.dtype in DTYPES.values():
+        return show(Tensor(array.dtype, array.shape))
+    return f"an array of {array.dtype.name}"
 
 
 def _to_array(value: PythonValue, type_: Tensor, what: str, path: str) -> Array:
     where = f"{path} of {what}" if path else what
     try:
-        array: Array = np.asarray(value)
+        array: Array = np.asarray(value, dtype=object if _is_text(value, type_) else None)
     except (ValueError, TypeError) as error:
         raise DataError(
             f"An array is needed in {what}", found=type(value).__name__, at=place(where)
         ) from error
     if not _fits(value, array, type_):
-        found = f"{array.dtype.name}{list(array.shape) or ''}"
+        found = _shown(value, array)
         raise TypeMismatchError(f"Wrong dtype in {what}", found=found, expected=type_, at=place(where))
     wanted = type_.shape
     if wanted is not None and (
         len(wanted) != array.ndim
         or any(w is not None and w != h for w, h in zip(wanted, array.shape, strict=True))
     ):
-        found = f"{array.dtype.name}{list(array.shape)}"
+        found = _shown(value, array)
         raise TypeMismatchError(f"Wrong shape in {what}", found=found, expected=type_, at=place(where))
     if type_.dtype == STRING:
         return _to_strings(array)
     return array.astype(type_.dtype, copy=False)
+
+
+def _is_text(value: PythonValue, type_: Tensor) -> bool:
+    """Whether these are Python's own strings, at the end of which NumPy's would lose zero characters."""
+    return type_.dtype == STRING and not hasattr(value, "dtype")
 
 
 def _to_strings(array: Array) -> Array:

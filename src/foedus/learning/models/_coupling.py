@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -45,15 +46,18 @@ def find_coupling(element: Type, initialize: Initialize, forward: Run, *, known:
     """
     key = jnp.asarray([0, 1], jnp.uint32)
 
-    def outcome(batch: Any) -> Any:
-        found = forward(initialize(key), _in_containers(batch, element), key, Mode.TRAIN)
+    def outcome(weights: Any, batch: Any) -> Any:
+        found = forward(weights, _in_containers(batch, element), key, Mode.TRAIN)
         return found.losses, (found.penalty, found.non_trainable)
 
     batch, other = (_random_batch(element, seed) for seed in (0, 1))
-    run = jax.jit(outcome)
-    _require_losses(_tried(lambda given: jax.eval_shape(run, given), batch, element)[0].shape)
+    shape = _tried(lambda given: jax.eval_shape(lambda: outcome(initialize(key), given)), batch, element)[
+        0
+    ].shape
+    _require_losses(shape)
     if known is not None:
         return known
+    run = partial(jax.jit(outcome), jax.jit(initialize)(key))
     losses, rest = _tried(run, batch, element)
     changed = jax.tree.map(lambda a, b: np.concatenate([a[:-1], b[-1:]]), batch, other)
     losses_2, rest_2 = _tried(run, changed, element)

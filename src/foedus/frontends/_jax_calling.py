@@ -1,0 +1,229 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""How an exported leaf is called: with flat arrays, in the order of its type.
+
+A tensor is one array. A sequence is one column ``[rows, ...]`` for each tensor of its element; where elements
+have rows of their own also ``int32[m]``, the offset of each element's first row; then two numbers ``int32``,
+the index of the first element and how many there are. So many clients can share columns, as
+``foedus.data.Span`` has it. Columns have at least as many rows as a leaf asks for behind the last row that it
+may read; they belong to nobody, and nothing depends on them. The result is one array for each tensor.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from foedus.data import (
+    Batch,
+    Elements,
+    Hints,
+    Ragged,
+    Repeat,
+    Span,
+    Take,
+    concatenate,
+    empty_columns,
+    flat_columns,
+    has_rows,
+    map_columns,
+    stack,
+)
+from foedus.errors import UnsupportedError, place
+from foedus.sequences import EagerSequence, FlatSequence
+from foedus.types import Sequence, Struct, Tensor, Type, walk
+
+INDEX = np.dtype(np.int32)
+
+
+def abstract_arguments(parameter: Type, *, least_rows: int, one_length: bool) -> list[jax.ShapeDtypeStruct]:
+    """The flat arguments of a leaf, with a symbol for each length that its type leaves open.
+
+    Args:
+        parameter: The type of the leaf's argument: plain, without strings, of known ranks.
+        least_rows: How many rows a sequence's columns have at the least.
+        one_length: Whether all unknown dimensions of tensors are the same; else each is another.
+
+    Returns:
+        Their shapes and dtypes.
+    """
+    sequences = sum(isinstance(t, Sequence) for t in walk(parameter))
+    scope = export.SymbolicScope([f"rows{i} >= {least_rows}" for i in range(sequences)])
+    numbers = itertools.count()
+    rows = itertools.count()
+
+    def array(dtype: np.dtype[Any], *sizes: object) -> jax.ShapeDtypeStruct:
+        shape = export.symbolic_shape(",".join(map(str, sizes)), scope=scope)
+        return jax.ShapeDtypeStruct(shape, dtype)
+
+    def unknown() -> str:
+        return "d" if one_length else f"d{next(numbers)}"
+
+    def arguments(type_: Type) -> Iterator[jax.ShapeDtypeStruct]:
+        match type_:
+            case Tensor(dtype, shape):
+                yield array(dtype, *(unknown() if size is None else size for size in shape or ()))
+            case Struct(fields):
+                for _, t in fields:
+                    yield from arguments(t)
+            case Sequence(element):
+                number = next(rows)
+                for column in flat_columns(empty_columns(element)):
+                    yield array(column.dtype, f"rows{number}", *column.shape[1:])
+                if has_rows(element):
+                    yield array(INDEX, f"offsets{number}")
+                yield array(INDEX)
+                yield array(INDEX)
+            case _:
+                raise AssertionError(f"{type_} is not the type of a plain value; please report")
+
+    return list(arguments(parameter))
+
+
+def from_flat(flat: Iterator[Any], type_: Type, hints: Hints | None = None) -> Any:
+    """Puts flat arrays together to a plain value.
+
+    Args:
+        flat: The arrays; consumed from the front.
+        type_: The value's type.
+        hints: What the spans of its sequences answer, where there are sequences.
+
+    Returns:
+        The plain value, with ``Span`` for sequences.
+    """
+    match type_:
+        case Struct(fields):
+            return tuple(from_flat(flat, t, hints) for _, t in fields)
+        case Sequence(element) if hints is not None:
+            columns = map_columns(lambda _: next(flat), empty_columns(element))
+            offsets = next(flat) if has_rows(element) else None
+            first, count = next(flat), next(flat)
+            return Span(Ragged(element, columns, first, count, offsets), first, count, (), hints)
+        case Tensor():
+            return next(flat)
+        case _:
+            raise AssertionError(f"{type_} is not the type of a plain value; please report")
+
+
+def to_flat(plain: Any, type_: Type, *, least_rows: int) -> list[Any]:
+    """Takes a plain value apart into flat arrays, for a call of an exported leaf.
+
+    Args:
+        plain: The value, inside a compiled call or not; sequences in any form that runtimes give them.
+        type_: Its type.
+        least_rows: How many rows the leaf wants behind the last one that it may read.
+
+    Returns:
+        The arrays.
+    """
+    match type_:
+        case Tensor():
+            return [plain]
+        case Struct(fields):
+            items = zip(fields, plain, strict=True)
+            return [array for (_, t), item in items for array in to_flat(item, t, least_rows=least_rows)]
+        case Sequence(element):
+            return _flat_sequence(plain, element, least_rows)
+        case _:
+            raise AssertionError(f"{type_} is not the type of a plain value; please report")
+
+
+def _flat_sequence(plain: Any, element: Type, least_rows: int) -> list[Any]:
+    match plain:
+        case Elements():
+            return _flat_elements(plain, element, least_rows)
+        case EagerSequence():
+            found: list[Any] = []
+            plain.fold(lambda _, item: found.append(item), None)
+            return _flat_elements(found, element, least_rows)
+        case Span():
+            return _flat_stored(FlatSequence.of(plain, lambda item: item), element, least_rows)
+        case FlatSequence():
+            return _flat_stored(plain, element, least_rows)
+        case _:
+            raise AssertionError(f"{type(plain).__name__} is no sequence; please report")
+
+
+def _flat_elements(elements: Iterable[Any], element: Type, least_rows: int) -> list[Any]:
+    """Columns of elements that are given one by one; their lengths fall into few buckets."""
+    items = list(elements)
+    ragged = has_rows(element)
+    if ragged:
+        joined = concatenate(items) if items else empty_columns(element)
+    else:
+        joined = stack(items) if items else empty_columns(element)
+    columns = [np.asarray(column) for column in flat_columns(joined)]
+    rows = _bucket(max((len(column) for column in columns), default=0)) + least_rows
+    flat: list[Any] = [_lengthened(column, rows) for column in columns]
+    if ragged:
+        sizes = [len(flat_columns(item)[0]) for item in items]
+        offsets = np.full(_bucket(len(items) + 1), sum(sizes), INDEX)
+        offsets[: len(items) + 1] = np.cumsum([0, *sizes])
+        flat.append(offsets)
+    return [*flat, INDEX.type(0), INDEX.type(len(items))]
+
+
+def _bucket(size: int) -> int:
+    return 1 << max(0, size - 1).bit_length()
+
+
+def _lengthened(column: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
+    spare = np.zeros((rows - len(column), *column.shape[1:]), column.dtype)
+    return np.concatenate([column, spare])
+
+
+def _flat_stored(sequence: FlatSequence, element: Type, least_rows: int) -> list[Any]:
+    """Columns of a sequence inside a compiled call: those that it lies in, unless it is transformed."""
+    if sequence.ops:
+        return _flat_transformed(sequence, element, least_rows)
+    span = sequence.span
+    columns = flat_columns(span.ragged.columns)
+    if span.hints.slack() < least_rows:
+        spare = [jnp.zeros((least_rows, *column.shape[1:]), column.dtype) for column in columns]
+        columns = [jnp.concatenate(pair) for pair in zip(columns, spare, strict=True)]
+    offsets = [span.ragged.rows] if has_rows(element) else []
+    return [*columns, *offsets, span.first, span.count]
+
+
+def _flat_transformed(sequence: FlatSequence, element: Type, least_rows: int) -> list[Any]:
+    """Columns of a sequence whose transforms are applied, inside a compiled call."""
+    if has_rows(element):
+        raise UnsupportedError(
+            "A loaded leaf cannot take batches that are made where the data are read",
+            found=f"{element}*",
+            at=place(),
+            hint="give it examples, and batch them inside the leaf",
+        )
+    most = max((_count_after(sequence, count) for count in sequence.span.hints.counts()), default=0)
+    buffers = [
+        jnp.zeros((most + least_rows, *column.shape[1:]), column.dtype)
+        for column in flat_columns(empty_columns(element))
+    ]
+
+    def write(carry: tuple[Any, list[Any]], item: Any) -> tuple[Any, list[Any]]:
+        index, filled = carry
+        pairs = zip(filled, flat_columns(item), strict=True)
+        return index + 1, [jax.lax.dynamic_update_index_in_dim(b, row, index, 0) for b, row in pairs]
+
+    count, filled = sequence.fold(write, (jnp.int32(0), buffers))
+    return [*filled, jnp.int32(0), count]
+
+
+def _count_after(sequence: FlatSequence, count: int) -> int:
+    for op in sequence.ops:
+        match op:
+            case Repeat(times):
+                count *= times
+            case Take(most):
+                count = min(count, most)
+            case Batch(size):
+                count = -(-count // size)
+            case _:
+                pass
+    return count
