@@ -156,8 +156,9 @@ def _is_columnar(value: PythonValue, element: Type) -> bool:
 
 
 def _is_list(value: PythonValue) -> bool:
-    single = isinstance(value, str | bytes | Mapping) or getattr(value, "shape", None) == ()
-    return hasattr(value, "__iter__") and not single
+    if not hasattr(value, "__iter__") or getattr(value, "shape", None) == ():
+        return False
+    return not isinstance(value, str | bytes | Mapping)
 
 
 def _stored(value: PythonValue, element: Type, what: str, path: str) -> tuple[Columns, Array | None, int]:

@@ -20,10 +20,12 @@ FoedusError
 ├── OutputError (OSError)
 ├── MissingExtraError (ImportError)
 └── EnvironmentMismatchError (RuntimeError)
+
+RetracingWarning, LargeConstantWarning (UserWarning)
 ```
 """
 
-from foedus.errors._here import describe_line, failing_line, place, user_line
+from foedus.errors._here import describe_line, failing_line, is_users_code, place, user_line
 from foedus.errors._tree import (
     ArgumentError,
     ClientError,
@@ -33,10 +35,12 @@ from foedus.errors._tree import (
     EnvironmentMismatchError,
     ExecutionError,
     FoedusError,
+    LargeConstantWarning,
     MissingDataError,
     MissingExtraError,
     OutputError,
     PlacementError,
+    RetracingWarning,
     StructureError,
     TracingError,
     TypeMismatchError,
@@ -53,10 +57,12 @@ __all__ = [
     "EnvironmentMismatchError",
     "ExecutionError",
     "FoedusError",
+    "LargeConstantWarning",
     "MissingDataError",
     "MissingExtraError",
     "OutputError",
     "PlacementError",
+    "RetracingWarning",
     "StructureError",
     "TracingError",
     "TypeMismatchError",
@@ -64,6 +70,7 @@ __all__ = [
     "UnsupportedError",
     "describe_line",
     "failing_line",
+    "is_users_code",
     "place",
     "user_line",
 ]

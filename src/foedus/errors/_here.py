@@ -14,7 +14,8 @@ _FOREIGN = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", 
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
-def _is_users(path: str) -> bool:
+def is_users_code(path: str) -> bool:
+    """Whether a source file is the user's, and not Foedus, the standard library or an installed package."""
     if path.startswith((_PACKAGE, _STANDARD_LIBRARY)) or any(part in path for part in _FOREIGN):
         return False
     return not path.startswith("<") or path.startswith(("<ipython", "<stdin", "<string", "<doctest"))
@@ -46,7 +47,7 @@ def user_line() -> str | None:
     """
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
-        if _is_users(frame.f_code.co_filename):
+        if is_users_code(frame.f_code.co_filename):
             return describe_line(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None
@@ -65,7 +66,7 @@ def failing_line(error: BaseException) -> str | None:
     traceback = error.__traceback__
     while traceback is not None:
         path = traceback.tb_frame.f_code.co_filename
-        if _is_users(path):
+        if is_users_code(path):
             found = describe_line(path, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found

@@ -111,3 +111,14 @@ class MissingExtraError(FoedusError, ImportError):
 
 class EnvironmentMismatchError(FoedusError, RuntimeError):
     """The process is set up in a way that cannot work, such as Keras on another backend."""
+
+
+class RetracingWarning(UserWarning):
+    """A computation is made anew again and again, and so traced and compiled each time."""
+
+
+class LargeConstantWarning(UserWarning):
+    """Local code has captured a large array, which becomes part of the program."""
+
+
+RetracingWarning.__module__ = LargeConstantWarning.__module__ = "foedus.errors"

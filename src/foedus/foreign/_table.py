@@ -10,7 +10,11 @@ from typing import cast
 from foedus.errors import ArgumentError, MissingExtraError
 from foedus.foreign._kind import Kind
 
-_MODULES = {"jax": "foedus.frontends.jax", "stablehlo": "foedus.frontends.stablehlo"}
+_MODULES = {
+    "jax": "foedus.frontends.jax",
+    "numpy": "foedus.frontends.numpy",
+    "stablehlo": "foedus.frontends.stablehlo",
+}
 _LOADED: dict[str, Kind] = {}
 
 

@@ -12,7 +12,7 @@ may read; they belong to nobody, and nothing depends on them. The result is one 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -42,11 +42,54 @@ from foedus.types import Sequence, Struct, Tensor, Type, walk
 INDEX = np.dtype(np.int32)
 
 
-def abstract_arguments(parameter: Type, *, least_rows: int, one_length: bool) -> list[jax.ShapeDtypeStruct]:
-    """The flat arguments of a leaf, with a symbol for each length that its type leaves open.
+def flat_arguments(
+    parameter: Type,
+    *,
+    unknown: Callable[[], object],
+    rows: Callable[[int], object],
+    offsets: Callable[[int], object],
+) -> Iterator[tuple[np.dtype[Any], tuple[object, ...]]]:
+    """The dtypes and shapes of a leaf's flat arguments.
 
     Args:
         parameter: The type of the leaf's argument: plain, without strings, of known ranks.
+        unknown: Gives a length for each unknown dimension of a tensor.
+        rows: Gives the number of rows of a sequence's columns, given which sequence it is.
+        offsets: Gives the number of its offsets.
+
+    Returns:
+        One pair for each array, in order.
+    """
+    numbers = itertools.count()
+
+    def arguments(type_: Type) -> Iterator[tuple[np.dtype[Any], tuple[object, ...]]]:
+        match type_:
+            case Tensor(dtype, shape):
+                yield dtype, tuple(unknown() if size is None else size for size in shape or ())
+            case Struct(fields):
+                for _, t in fields:
+                    yield from arguments(t)
+            case Sequence(element):
+                number = next(numbers)
+                for column in flat_columns(empty_columns(element)):
+                    yield column.dtype, (rows(number), *column.shape[1:])
+                if has_rows(element):
+                    yield INDEX, (offsets(number),)
+                yield INDEX, ()
+                yield INDEX, ()
+            case _:
+                raise AssertionError(f"{type_} is not the type of a plain value; please report")
+
+    return arguments(parameter)
+
+
+def abstract_arguments(
+    parameter: Type, *, least_rows: int, one_length: bool
+) -> list[jax.ShapeDtypeStruct]:
+    """The flat arguments of a leaf, with a symbol for each length that its type leaves open.
+
+    Args:
+        parameter: The type of the leaf's argument.
         least_rows: How many rows a sequence's columns have at the least.
         one_length: Whether all unknown dimensions of tensors are the same; else each is another.
 
@@ -56,34 +99,16 @@ def abstract_arguments(parameter: Type, *, least_rows: int, one_length: bool) ->
     sequences = sum(isinstance(t, Sequence) for t in walk(parameter))
     scope = export.SymbolicScope([f"rows{i} >= {least_rows}" for i in range(sequences)])
     numbers = itertools.count()
-    rows = itertools.count()
-
-    def array(dtype: np.dtype[Any], *sizes: object) -> jax.ShapeDtypeStruct:
-        shape = export.symbolic_shape(",".join(map(str, sizes)), scope=scope)
-        return jax.ShapeDtypeStruct(shape, dtype)
-
-    def unknown() -> str:
-        return "d" if one_length else f"d{next(numbers)}"
-
-    def arguments(type_: Type) -> Iterator[jax.ShapeDtypeStruct]:
-        match type_:
-            case Tensor(dtype, shape):
-                yield array(dtype, *(unknown() if size is None else size for size in shape or ()))
-            case Struct(fields):
-                for _, t in fields:
-                    yield from arguments(t)
-            case Sequence(element):
-                number = next(rows)
-                for column in flat_columns(empty_columns(element)):
-                    yield array(column.dtype, f"rows{number}", *column.shape[1:])
-                if has_rows(element):
-                    yield array(INDEX, f"offsets{number}")
-                yield array(INDEX)
-                yield array(INDEX)
-            case _:
-                raise AssertionError(f"{type_} is not the type of a plain value; please report")
-
-    return list(arguments(parameter))
+    arguments = flat_arguments(
+        parameter,
+        unknown=lambda: "d" if one_length else f"d{next(numbers)}",
+        rows=lambda i: f"rows{i}",
+        offsets=lambda i: f"offsets{i}",
+    )
+    return [
+        jax.ShapeDtypeStruct(export.symbolic_shape(",".join(map(str, shape)), scope=scope), dtype)
+        for dtype, shape in arguments
+    ]
 
 
 def from_flat(flat: Iterator[Any], type_: Type, hints: Hints | None = None) -> Any:

@@ -23,6 +23,7 @@ from foedus.data import Elements, Ragged, Span, empty_columns, flat_columns, has
 from foedus.errors import CorruptDataError, FoedusError, TracingError, failing_line, place
 from foedus.foreign import Encoded, NoJax
 from foedus.frontends._jax_export import BoundedSequence, OpenLengths, export_leaf
+from foedus.frontends._jax_constants import frozen, warn_of_large
 from foedus.ir import Foreign
 from foedus.sequences import EagerSequence, FlatSequence, Sequence
 from foedus.types import (
@@ -199,7 +200,7 @@ class JaxKind:
         """See ``Kind.trace``."""
         if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(parameter)) if parameter else False:
             raise TracingError("JAX has no strings", found=parameter, at=place())
-        payload = JaxFunction(fn, parameter, _spreads(fn, parameter))
+        payload = JaxFunction(frozen(fn), parameter, _spreads(fn, parameter))
         unknown = parameter is not None and any(
             isinstance(t, Tensor) and t.shape is not None and None in t.shape for t in walk(parameter)
         )
@@ -262,6 +263,7 @@ def _trace_once(payload: JaxFunction, length: int) -> tuple[Type, bytes]:
                 expected=f"a function of {payload.parameter}" if payload.parameter else "a function",
                 at=failing_line(error) or place(),
             ) from error
+    warn_of_large(jaxpr.consts, getattr(payload.fn, "__name__", "a function"))
     content = _ADDRESS.sub("", str(jaxpr)).encode()
     return types[-1], content + b"".join(_constant_bytes(c) for c in jaxpr.consts)
 

@@ -4,6 +4,7 @@
 
 from foedus.lang._computation import Computation, PolymorphicComputation, computation
 from foedus.lang._current import Interpreter, current, set_default_runtime, use
+from foedus.lang._host import HostFunction, host
 from foedus.lang._operators import (
     federated_apply,
     federated_broadcast,
@@ -30,6 +31,7 @@ from foedus.lang._trace import Value
 
 __all__ = [
     "Computation",
+    "HostFunction",
     "Interpreter",
     "PolymorphicComputation",
     "Value",
@@ -52,6 +54,7 @@ __all__ = [
     "federated_sum",
     "federated_value",
     "federated_zip",
+    "host",
     "sequence_map",
     "sequence_reduce",
     "sequence_sum",

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from typing import Any, Final, cast, final
 
 from foedus.data import argument_type
-from foedus.errors import TracingError, place
+from foedus.errors import RetracingWarning, TracingError, describe_line, is_users_code, place
 from foedus.foreign import LocalFunction
 from foedus.ir import Node, check, show_program_lines
 from foedus.lang._current import current
@@ -23,6 +24,9 @@ from foedus.lang._trace import (
 from foedus.types import Function, PythonValue, Struct, Type, to_type, walk
 
 _MOST_KEPT = 128
+_MANY_TRACES = 50
+_MOST_COUNTED = 1024
+_times_traced: dict[tuple[object, tuple[Type, ...]], int] = {}
 
 
 @final
@@ -148,6 +152,25 @@ class PolymorphicComputation:
         return f"<polymorphic computation {fn_name(self._fn)}({', '.join(self._parameters)})>"
 
 
+def _note_tracing(fn: LocalFunction, types: tuple[Type, ...]) -> None:
+    """Warns where one function is made a computation again and again, each time to be traced and compiled anew."""
+    code = getattr(fn, "__code__", None)
+    if code is None or not is_users_code(code.co_filename):
+        return
+    key = (code, types)
+    _times_traced[key] = _times_traced.get(key, 0) + 1
+    if _times_traced[key] == _MANY_TRACES:
+        where = describe_line(code.co_filename, code.co_firstlineno)
+        warnings.warn(
+            f"The function {fn_name(fn)!r} ({where}) has been made a computation {_MANY_TRACES} times at the same "
+            "types, and is traced and compiled anew each time; make it one once, outside of the loop",
+            RetracingWarning,
+            stacklevel=4,
+        )
+    if len(_times_traced) > _MOST_COUNTED:
+        _times_traced.pop(next(iter(_times_traced)))
+
+
 def _trace(fn: LocalFunction, specs: tuple[object, ...]) -> Computation | PolymorphicComputation:
     names = parameter_names(fn)
     if names and not specs:
@@ -160,6 +183,7 @@ def _trace(fn: LocalFunction, specs: tuple[object, ...]) -> Computation | Polymo
             at=place(),
         )
     types = [to_type(spec) for spec in specs]
+    _note_tracing(fn, tuple(types))
     if len(types) > 1:
         parameter: Type | None = Struct(tuple(zip(names, types, strict=True)))
     else:

@@ -191,6 +191,12 @@ def operate(name: str, argument: Node, placement: PlacementLiteral | None = None
     return tracer.apply(Intrinsic(name, Function(argument.type, result)), argument)
 
 
+def leave_local_code() -> None:
+    """Ends a front end's attempt to trace, if one is under way: the body uses the language."""
+    if isinstance(active(), _LeafGuard):
+        raise LanguageUsed
+
+
 def require_trace() -> None:
     """Raises unless a computation is being traced."""
     _tracer()

@@ -84,7 +84,7 @@ def tier(name: str, *, above: PlacementLiteral = SERVER) -> PlacementLiteral:
 
 def is_above(one: PlacementLiteral, other: PlacementLiteral) -> bool:
     """Whether values go down from one placement to another: from the server, and to the clients, always."""
-    if one == other or one == CLIENTS or other == SERVER:
+    if one in (other, CLIENTS) or other == SERVER:
         return False
     if other == CLIENTS or one == SERVER:
         return True

@@ -43,7 +43,7 @@ def from_jax(
         features: The field of an example with the features, see ``splitter``.
         label: The field with the label.
         coupled: Whether rows of a batch influence each other (batch normalisation). If not given, it is found
-            out by changing one row of a random batch, and by leaving it out.
+            out by changing some rows of a random batch, and by leaving them out.
 
     Returns:
         The model.

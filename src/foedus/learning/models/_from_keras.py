@@ -40,7 +40,7 @@ def from_keras(
         features: The field of an example with the features; if not given, all but the label.
         label: The field with the label; if not given, ``label``, ``labels`` or ``y``.
         coupled: Whether rows of a batch influence each other (batch normalisation). If not given, it is found
-            out by changing one row of a random batch, and by leaving it out.
+            out by changing some rows of a random batch, and by leaving them out.
 
     Returns:
         The model; ``to_user`` gives a new Keras model with given weights.
