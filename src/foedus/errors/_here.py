@@ -21,6 +21,12 @@ def is_users_code(path: str) -> bool:
     return not path.startswith("<") or path.startswith(("<ipython", "<stdin", "<string", "<doctest"))
 
 
+def _is_users(frame: FrameType) -> bool:
+    """As ``is_users_code``, but for what ``dataclass`` generates, whose path is that of a command line."""
+    ours = str(frame.f_globals.get("__name__")).startswith("foedus.")
+    return not ours and is_users_code(frame.f_code.co_filename)
+
+
 def describe_line(path: str, line: int) -> str:
     """Says where a line of source stands, for an error's text.
 
@@ -47,7 +53,7 @@ def user_line() -> str | None:
     """
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
-        if is_users_code(frame.f_code.co_filename):
+        if _is_users(frame):
             return describe_line(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None
@@ -65,9 +71,8 @@ def failing_line(error: BaseException) -> str | None:
     found = None
     traceback = error.__traceback__
     while traceback is not None:
-        path = traceback.tb_frame.f_code.co_filename
-        if is_users_code(path):
-            found = describe_line(path, traceback.tb_lineno)
+        if _is_users(traceback.tb_frame):
+            found = describe_line(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found
 

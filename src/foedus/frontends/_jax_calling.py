@@ -83,9 +83,7 @@ def flat_arguments(
     return arguments(parameter)
 
 
-def abstract_arguments(
-    parameter: Type, *, least_rows: int, one_length: bool
-) -> list[jax.ShapeDtypeStruct]:
+def abstract_arguments(parameter: Type, *, least_rows: int, one_length: bool) -> list[jax.ShapeDtypeStruct]:
     """The flat arguments of a leaf, with a symbol for each length that its type leaves open.
 
     Args:

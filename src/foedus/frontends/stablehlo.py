@@ -207,9 +207,7 @@ def _difference(exported: export.Exported, type_: Function) -> str | None:
 
 
 def _open_arguments(parameter: Type) -> Any:
-    return flat_arguments(
-        parameter, unknown=lambda: None, rows=lambda _: None, offsets=lambda _: None
-    )
+    return flat_arguments(parameter, unknown=lambda: None, rows=lambda _: None, offsets=lambda _: None)
 
 
 def _fits(wanted: tuple[object, ...], found: tuple[Any, ...], *, symbols: bool) -> bool:

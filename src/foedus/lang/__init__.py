@@ -6,6 +6,7 @@ from foedus.lang._computation import Computation, PolymorphicComputation, comput
 from foedus.lang._current import Interpreter, current, set_default_runtime, use
 from foedus.lang._host import HostFunction, host
 from foedus.lang._operators import (
+    apply_operator,
     federated_apply,
     federated_broadcast,
     federated_eval,
@@ -35,6 +36,7 @@ __all__ = [
     "Interpreter",
     "PolymorphicComputation",
     "Value",
+    "apply_operator",
     "computation",
     "current",
     "federated_aggregate",

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from foedus.errors import PlacementError, place
+from foedus.errors import ArgumentError, PlacementError, place
+from foedus.intrinsics import TABLE
 from foedus.ir import Node, Record, constant
 from foedus.lang._trace import Value, operate, require_trace, to_function, to_node
 from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type, int32, walk
@@ -181,3 +182,26 @@ def _select(
             select_fn=to_function(select_fn, argument, name),
         ),
     )
+
+
+def apply_operator(name: str, *arguments: object, to: PlacementLiteral | None = None) -> Value:
+    """Applies an operator of the table by its name: for those that have no Python function of their own.
+
+    Args:
+        name: A name in ``foedus.intrinsics.TABLE``.
+        *arguments: Its arguments in the order of its type scheme; functions must be computations.
+        to: The placement asked for, where it has one.
+
+    Returns:
+        The result.
+
+    Raises:
+        ArgumentError: If there is no such operator.
+    """
+    require_trace()
+    if name not in TABLE:
+        raise ArgumentError("There is no such operator", found=name, expected=", ".join(TABLE), at=place())
+    nodes = [zipped(argument) for argument in arguments]
+    if len(nodes) == 1:
+        return operate(name, nodes[0], to)
+    return operate(name, Record(tuple((None, node) for node in nodes)), to)

@@ -187,12 +187,12 @@ class Monoid:
 
 def contribution(node: Call, scope: Mapping[str, Any], leaves: Leaves) -> Any:
     """What one member gives to a reduction: its value, and for a weighted mean the weight."""
-    if operator_of(node) in ("federated_sum", "federated_mean", "federated_min", "federated_max"):
-        assert node.argument is not None
+    assert node.argument is not None
+    if isinstance(node.argument.type, Federated):
         return evaluate(node.argument, scope, leaves)
     fields = fields_of(node.argument)
     value = evaluate(fields[0], scope, leaves)
-    weighted = operator_of(node) == "federated_weighted_mean"
+    weighted = isinstance(fields[1].type, Federated)
     return (value, evaluate(fields[1], scope, leaves)) if weighted else value
 
 
@@ -207,35 +207,41 @@ def monoid_of(node: Call, scope: Mapping[str, Any], leaves: Leaves) -> Monoid:
     Returns:
         The monoid. Those of secure sums are of exact integers in ``int64``.
     """
+    assert node.argument is not None
+    unplaced = () if isinstance(node.argument.type, Federated) else fields_of(node.argument)[1:]
+    others = [evaluate(n, scope, leaves) for n in unplaced if not isinstance(n.type, Federated)]
+    name = operator_of(node)
+    assert name is not None
+    return _MONOIDS[name](node, others)
+
+
+def _aggregate(_node: Call, others: list[Any]) -> Monoid:
+    zero, accumulate, merge, report = others
+    return Monoid(
+        zero, lambda one, value: accumulate((one, value)), lambda one, other: merge((one, other)), report
+    )
+
+
+def _sum(node: Call, _others: list[Any]) -> Monoid:
+    return Monoid(_filled(reduced_value(node).member, lambda _: 0), _add, _add, lambda total: total)
+
+
+def _least(node: Call, _others: list[Any]) -> Monoid:
+    worst = _limits(reduced_value(node).member, highest=True)
+    return Monoid(worst, _minimum, _minimum, lambda found: found)
+
+
+def _greatest(node: Call, _others: list[Any]) -> Monoid:
+    worst = _limits(reduced_value(node).member, highest=False)
+    return Monoid(worst, _maximum, _maximum, lambda found: found)
+
+
+def _secure_sum(node: Call, _others: list[Any]) -> Monoid:
+    return Monoid(_wide_zero(reduced_value(node).member), _add_wide, _add, lambda total: total)
+
+
+def _mean(node: Call, _others: list[Any]) -> Monoid:
     member = reduced_value(node).member
-    match operator_of(node):
-        case "federated_aggregate":
-            zero, accumulate, merge, report = (
-                evaluate(n, scope, leaves) for n in fields_of(node.argument)[1:]
-            )
-            return Monoid(
-                zero,
-                lambda one, value: accumulate((one, value)),
-                lambda one, other: merge((one, other)),
-                report,
-            )
-        case "federated_sum":
-            return Monoid(_filled(member, lambda _: 0), _add, _add, lambda total: total)
-        case "federated_mean":
-            return _mean(member)
-        case "federated_weighted_mean":
-            return _weighted_mean(member, node)
-        case "federated_min":
-            return Monoid(_limits(member, highest=True), _minimum, _minimum, lambda found: found)
-        case "federated_max":
-            return Monoid(_limits(member, highest=False), _maximum, _maximum, lambda found: found)
-        case "federated_secure_modular_sum":
-            return _modular_sum(member, evaluate(fields_of(node.argument)[1], scope, leaves))
-        case _:
-            return Monoid(_wide_zero(member), _add_wide, _add, lambda total: total)
-
-
-def _mean(member: Type) -> Monoid:
     return Monoid(
         (_filled(member, lambda _: 0), jnp.int64(0)),
         lambda one, value: _add(one, (value, jnp.int64(1))),
@@ -244,7 +250,8 @@ def _mean(member: Type) -> Monoid:
     )
 
 
-def _weighted_mean(member: Type, node: Call) -> Monoid:
+def _weighted_mean(node: Call, _others: list[Any]) -> Monoid:
+    member = reduced_value(node).member
     weight = fields_of(node.argument)[1].type
     assert isinstance(weight, Federated)
     assert isinstance(weight.member, Tensor)
@@ -266,9 +273,9 @@ def _add_wide(one: Any, value: Any) -> Any:
     return jax.tree.map(lambda a, b: a + jnp.asarray(b).astype(jnp.int64), one, value)
 
 
-def _modular_sum(member: Type, modulus: Any) -> Monoid:
-    zero = _wide_zero(member)
-    moduli = like_value(modulus, zero)
+def _modular_sum(node: Call, others: list[Any]) -> Monoid:
+    zero = _wide_zero(reduced_value(node).member)
+    moduli = like_value(others[0], zero)
 
     def reduced(value: Any) -> Any:
         return jax.tree.map(lambda x, m: jnp.mod(x.astype(jnp.int64), m), value, moduli)
@@ -285,3 +292,16 @@ def like_value(bound: Any, value: Any) -> Any:
         own = bound if isinstance(bound, tuple) else (bound,) * len(value)
         return tuple(like_value(b, v) for b, v in zip(own, value, strict=True))
     return jnp.asarray(bound).astype(jnp.int64)
+
+
+_MONOIDS: dict[str, Callable[[Call, list[Any]], Monoid]] = {
+    "federated_aggregate": _aggregate,
+    "federated_sum": _sum,
+    "federated_mean": _mean,
+    "federated_weighted_mean": _weighted_mean,
+    "federated_min": _least,
+    "federated_max": _greatest,
+    "federated_secure_sum": _secure_sum,
+    "federated_secure_sum_bitwidth": _secure_sum,
+    "federated_secure_modular_sum": _modular_sum,
+}

@@ -83,44 +83,21 @@ def fold_of(name: str, argument: Any, parameter: Type) -> Fold:
     Returns:
         The fold.
     """
-    first = parameter.fields[0][1] if isinstance(parameter, Struct) and name in _OF_STRUCTS else parameter
+    return _FOLDS[name](argument, parameter)
+
+
+def _member(parameter: Type) -> Type:
+    """What each member has, of a reduction whose argument is the value alone, or a struct that begins with it."""
+    first = parameter.fields[0][1] if isinstance(parameter, Struct) else parameter
     assert isinstance(first, Federated)
-    member = first.member
-    match name:
-        case "federated_aggregate":
-            return _aggregate(argument, member)
-        case "federated_sum":
-            return _sum(argument, member)
-        case "federated_mean":
-            return _mean(argument, member)
-        case "federated_weighted_mean":
-            return _weighted_mean(argument, member, parameter)
-        case "federated_min":
-            return _extremum(argument, member, minimum, limits(member, highest=True))
-        case "federated_max":
-            return _extremum(argument, member, maximum, limits(member, highest=False))
-        case "federated_secure_sum" | "federated_secure_sum_bitwidth":
-            return _secure_sum(name, argument, member)
-        case "federated_secure_modular_sum":
-            return _modular_sum(argument, member)
-        case _:
-            raise AssertionError(f"{name} has no meaning here; please report")
+    return first.member
 
 
-_OF_STRUCTS = (
-    "federated_aggregate",
-    "federated_weighted_mean",
-    "federated_secure_sum",
-    "federated_secure_sum_bitwidth",
-    "federated_secure_modular_sum",
-)
-
-
-def _aggregate(argument: Any, member: Type) -> Fold:
+def _aggregate(argument: Any, parameter: Type) -> Fold:
     value, zero, accumulate, merge, report = argument
     return Fold(
         lambda i: (value[i],),
-        (("value", member, Protection.NONE),),
+        (("value", _member(parameter), Protection.NONE),),
         zero,
         lambda partial, sent: accumulate((partial, sent[0])),
         lambda one, other: merge((one, other)),
@@ -128,13 +105,15 @@ def _aggregate(argument: Any, member: Type) -> Fold:
     )
 
 
-def _sum(value: Any, member: Type) -> Fold:
+def _sum(value: Any, parameter: Type) -> Fold:
+    member = _member(parameter)
     message = ("value", member, Protection.SUM)
     take = lambda partial, sent: add(partial, sent[0])  # noqa: E731
     return Fold(lambda i: (value[i],), (message,), zeros(member), take, add, lambda total: total)
 
 
-def _mean(value: Any, member: Type) -> Fold:
+def _mean(value: Any, parameter: Type) -> Fold:
+    member = _member(parameter)
     return Fold(
         lambda i: (value[i], np.int64(1)),
         (("value", member, Protection.SUM), ("count", int64, Protection.SUM)),
@@ -146,8 +125,9 @@ def _mean(value: Any, member: Type) -> Fold:
     )
 
 
-def _weighted_mean(argument: Any, member: Type, parameter: Type) -> Fold:
+def _weighted_mean(argument: Any, parameter: Type) -> Fold:
     assert isinstance(parameter, Struct)
+    member = _member(parameter)
     weight_type = parameter.fields[1][1]
     assert isinstance(weight_type, Federated)
     assert isinstance(weight_type.member, Tensor)
@@ -166,6 +146,14 @@ def _weighted_mean(argument: Any, member: Type, parameter: Type) -> Fold:
         lambda total: divide(total[0], total[1]),
         needs_members=True,
     )
+
+
+def _minimum(value: Any, parameter: Type) -> Fold:
+    return _extremum(value, _member(parameter), minimum, limits(_member(parameter), highest=True))
+
+
+def _maximum(value: Any, parameter: Type) -> Fold:
+    return _extremum(value, _member(parameter), maximum, limits(_member(parameter), highest=False))
 
 
 def _extremum(value: Any, member: Type, better: Callable[[Any, Any], Any], worst: Any) -> Fold:
@@ -228,14 +216,18 @@ def _in_dtype(name: str, total: Any, type_: Type) -> Any:
     return np.asarray(total, dtype=object).astype(type_.dtype)
 
 
-def _secure_sum(name: str, argument: Any, member: Type) -> Fold:
-    value, bound = argument
-    limit = (
-        each_leaf(lambda b: np.asarray(_greatest(int(b)), dtype=object), bound)
-        if name.endswith("bitwidth")
-        else bound
-    )
+def _secure_sum_max(argument: Any, parameter: Type) -> Fold:
+    value, most = argument
+    return _secure_sum("federated_secure_sum", value, _member(parameter), most)
 
+
+def _secure_sum_bitwidth(argument: Any, parameter: Type) -> Fold:
+    value, bits = argument
+    most = each_leaf(lambda b: np.asarray(_greatest(int(b)), dtype=object), bits)
+    return _secure_sum("federated_secure_sum_bitwidth", value, _member(parameter), most)
+
+
+def _secure_sum(name: str, value: Any, member: Type, limit: Any) -> Fold:
     def send(i: ClientId) -> tuple[Any, ...]:
         _check_range(name, i, value[i], member, limit)
         return (value[i],)
@@ -256,8 +248,9 @@ def _greatest(bits: int) -> int:
     return 2**bits - 1
 
 
-def _modular_sum(argument: Any, member: Type) -> Fold:
+def _modular_sum(argument: Any, parameter: Type) -> Fold:
     value, modulus = argument
+    member = _member(parameter)
 
     def reduced(plain: Any, type_: Type, m: Any) -> Any:
         if isinstance(type_, Struct):
@@ -275,3 +268,16 @@ def _modular_sum(argument: Any, member: Type) -> Fold:
         lambda one, other: reduced(add(one, other), member, modulus),
         lambda total: _in_dtype("federated_secure_modular_sum", total, member),
     )
+
+
+_FOLDS: dict[str, Callable[[Any, Type], Fold]] = {
+    "federated_aggregate": _aggregate,
+    "federated_sum": _sum,
+    "federated_mean": _mean,
+    "federated_weighted_mean": _weighted_mean,
+    "federated_min": _minimum,
+    "federated_max": _maximum,
+    "federated_secure_sum": _secure_sum_max,
+    "federated_secure_sum_bitwidth": _secure_sum_bitwidth,
+    "federated_secure_modular_sum": _modular_sum,
+}

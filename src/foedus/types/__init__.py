@@ -62,6 +62,7 @@ from foedus.types._types import (
     tier,
     walk,
 )
+from foedus.types._unify import Bindings, substitute, unify
 from foedus.types._values import PlainValue, from_plain, to_plain
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "STRING",
     "Abstract",
     "Array",
+    "Bindings",
     "Difference",
     "Federated",
     "Function",
@@ -118,6 +120,7 @@ __all__ = [
     "show_name",
     "string",
     "struct",
+    "substitute",
     "tensor",
     "tier",
     "to_dtype",
@@ -128,5 +131,6 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "unify",
     "walk",
 ]
