@@ -9,7 +9,7 @@ from enum import Enum
 from typing import assert_never
 
 from foedus.intrinsics import TABLE, Flow
-from foedus.ir import Block, Call, Intrinsic, Node
+from foedus.ir import Block, Call, Intrinsic, Lambda, Node
 from foedus.passes import expand, inline
 from foedus.types import (
     CLIENTS,
@@ -22,7 +22,6 @@ from foedus.types import (
     Tensor,
     Type,
     int64,
-    show,
 )
 
 PROGRAM = "PROGRAM"
@@ -97,10 +96,19 @@ def crossings(program: Node) -> tuple[Crossing, ...]:
         One entry a message of an operator, but for messages without content; equal to what the reference
         runtime logs.
     """
-    body = inline(expand(program)).body
-    assert isinstance(body, Block)
+    return crossings_of(flat_form(program))
+
+
+def flat_form(program: Node) -> Lambda:
+    """The program as explanations read it: flat, with nothing left out, as the reference runtime runs it."""
+    return inline(expand(program))
+
+
+def crossings_of(flat: Lambda) -> tuple[Crossing, ...]:
+    """Everything that crosses in a flat program; see ``crossings``."""
+    assert isinstance(flat.body, Block)
     found: list[Crossing] = []
-    for _, node in body.bindings:
+    for _, node in flat.body.bindings:
         if isinstance(node, Call) and isinstance(node.function, Intrinsic):
             found += [crossing for crossing in _of_call(node.function) if crossing.bytes_per_client != 0]
     return tuple(found)
@@ -193,9 +201,3 @@ def _weight(operator: Intrinsic) -> Tensor:
     assert isinstance(weight, Federated)
     assert isinstance(weight.member, Tensor)
     return weight.member
-
-
-def short(type_: Type, most: int = 60) -> str:
-    """A type's text, cut in the middle where it is long."""
-    text = show(type_)
-    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 3 :]}"

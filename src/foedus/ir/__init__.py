@@ -18,7 +18,7 @@ from foedus.ir._nodes import (
 )
 from foedus.ir._parse import parse_program
 from foedus.ir._text import show_program, show_program_lines
-from foedus.ir._walk import children, free_names, leaves_of, rebuild, walk
+from foedus.ir._walk import children, free_names, leaves_of, rebuild, transform, walk, walk_in_scope
 
 __all__ = [
     "Block",
@@ -41,6 +41,8 @@ __all__ = [
     "rebuild",
     "show_program",
     "show_program_lines",
+    "transform",
     "value_of",
     "walk",
+    "walk_in_scope",
 ]

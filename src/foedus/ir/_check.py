@@ -5,23 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import assert_never
 
 from foedus.errors import TypeMismatchError
 from foedus.intrinsics import TABLE, result_type
-from foedus.ir._nodes import (
-    Block,
-    Call,
-    Foreign,
-    Intrinsic,
-    Lambda,
-    Literal,
-    Node,
-    Record,
-    Reference,
-    Selection,
-)
+from foedus.ir._nodes import Intrinsic, Node, Reference
 from foedus.ir._text import show_program
+from foedus.ir._walk import walk_in_scope
 from foedus.types import Federated, Type, check_assignable
 
 _MOST_SHOWN = 200
@@ -42,40 +31,12 @@ def check(node: Node) -> Type:
     Raises:
         TypeMismatchError: If it is not; the error shows the part that is wrong.
     """
-    _check(node, {})
+    for found, scope in walk_in_scope(node):
+        if isinstance(found, Reference):
+            _check_reference(found, scope)
+        elif isinstance(found, Intrinsic):
+            _check_intrinsic(found)
     return node.type
-
-
-def _check(node: Node, scope: Mapping[str, Type]) -> None:
-    match node:
-        case Reference():
-            _check_reference(node, scope)
-        case Intrinsic():
-            _check_intrinsic(node)
-        case Lambda(parameter, parameter_type, body):
-            inner = dict(scope)
-            if parameter is not None and parameter_type is not None:
-                inner[parameter] = parameter_type
-            _check(body, inner)
-        case Block(bindings, result):
-            inner = dict(scope)
-            for name, child in bindings:
-                _check(child, inner)
-                inner[name] = child.type
-            _check(result, inner)
-        case Record(fields):
-            for _, child in fields:
-                _check(child, scope)
-        case Selection(source):
-            _check(source, scope)
-        case Call(function, argument):
-            _check(function, scope)
-            if argument is not None:
-                _check(argument, scope)
-        case Literal() | Foreign():
-            pass
-        case _:
-            assert_never(node)
 
 
 def _shown(node: Node) -> str:

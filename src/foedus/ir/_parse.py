@@ -35,6 +35,7 @@ from foedus.types import (
     Tensor,
     Type,
     parse_prefix,
+    to_plain,
 )
 
 _BLANK = re.compile(r"\s*")
@@ -254,11 +255,12 @@ class _Reader:
         type_ = self.type_()
         if not isinstance(type_, Tensor):
             raise self.error("only tensors have constants")
+        if type_.shape is not None and 0 in type_.shape and np.size(np.array(value, dtype=object)) == 0:
+            return literal(np.zeros([size or 0 for size in type_.shape], type_.dtype), type_)
         try:
-            array = np.array(value, dtype=object if type_.dtype.kind == "U" else type_.dtype)
-            return literal(array.reshape([size or 0 for size in type_.shape or ()]), type_)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise self.error(f"the value does not fit its type ({error})") from error
+            return literal(to_plain(value, type_, "it"), type_)
+        except (FoedusError, ValueError) as error:
+            raise self.error("the value does not fit its type") from error
 
     def value(self) -> _Item:
         if self.has("["):

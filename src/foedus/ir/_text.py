@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
@@ -27,18 +27,33 @@ from foedus.ir._nodes import (
 from foedus.ir._walk import MOST_PRINTED, leaf_digest
 from foedus.types import Array, Federated, Struct, show_name
 
+_Piece: TypeAlias = "str | tuple[Node, int | None]"
+"""A text, or a node to be printed with an indent; without one it stays on its line."""
+
 
 def show_program(node: Node) -> str:
     """The text of a program on one line, of which ``parse_program`` is the inverse."""
-    return "".join(_pieces(node, None))
+    return _show(node, None)
 
 
 def show_program_lines(node: Node) -> str:
     """The text of a program with a line for every binding of a block, for people."""
-    return "".join(_pieces(node, 0))
+    return _show(node, 0)
 
 
-def _pieces(node: Node, indent: int | None) -> list[str]:
+def _show(node: Node, indent: int | None) -> str:
+    text: list[str] = []
+    pending: list[_Piece] = [(node, indent)]
+    while pending:
+        piece = pending.pop()
+        if isinstance(piece, str):
+            text.append(piece)
+        else:
+            pending.extend(reversed(_pieces(*piece)))
+    return "".join(text)
+
+
+def _pieces(node: Node, indent: int | None) -> list[_Piece]:
     match node:
         case Reference(name):
             return [name]
@@ -53,10 +68,10 @@ def _pieces(node: Node, indent: int | None) -> list[str]:
         case Selection(source, index):
             struct = source.type
             assert isinstance(struct, Struct)
-            return [*_pieces(source, indent), select_path(struct, index)]
+            return [(source, indent), select_path(struct, index)]
         case Lambda(parameter, parameter_type, body):
             head = "" if parameter is None else f"{parameter}:{parameter_type}"
-            return [f"({head} -> ", *_pieces(body, indent), ")"]
+            return [f"({head} -> ", (body, indent), ")"]
         case Call():
             return _show_call(node, indent)
         case Block():
@@ -74,35 +89,31 @@ def _operator(node: Intrinsic) -> str:
     return f"{node.name}@{result.placement}" if unusual and isinstance(result, Federated) else node.name
 
 
-def _show_record(fields: tuple[tuple[str | None, Node], ...], indent: int | None) -> list[str]:
-    pieces = ["<"]
+def _show_record(fields: tuple[tuple[str | None, Node], ...], indent: int | None) -> list[_Piece]:
+    pieces: list[_Piece] = ["<"]
     for i, (name, child) in enumerate(fields):
         pieces += [","] if i else []
         pieces += [] if name is None else [f"{show_name(name)}="]
-        pieces += _pieces(child, indent)
+        pieces.append((child, indent))
     return [*pieces, ">"]
 
 
-def _show_call(node: Call, indent: int | None) -> list[str]:
-    argument = [] if node.argument is None else _pieces(node.argument, indent)
-    plain = (
-        isinstance(node.function, Intrinsic)
-        and node.argument is not None
-        and node.function.type.parameter == node.argument.type
-    )
-    if plain and isinstance(node.function, Intrinsic):
-        return [_operator(node.function), "(", *argument, ")"]
-    return [*_pieces(node.function, indent), "(", *argument, ")"]
+def _show_call(node: Call, indent: int | None) -> list[_Piece]:
+    function, argument = node.function, node.argument
+    given: list[_Piece] = ["("] if argument is None else ["(", (argument, indent)]
+    if isinstance(function, Intrinsic) and argument and function.type.parameter == argument.type:
+        return [_operator(function), *given, ")"]
+    return [(function, indent), *given, ")"]
 
 
-def _show_block(node: Block, indent: int | None) -> list[str]:
+def _show_block(node: Block, indent: int | None) -> list[_Piece]:
     deeper = None if indent is None else indent + 2
     line = "" if deeper is None else "\n" + " " * deeper
-    pieces = ["(let " if deeper is None else "(let"]
+    pieces: list[_Piece] = ["(let " if deeper is None else "(let"]
     for i, (name, child) in enumerate(node.bindings):
-        pieces += ["," if i else "", line, f"{name}=", *_pieces(child, deeper)]
+        pieces += ["," if i else "", line, f"{name}=", (child, deeper)]
     end = " in " if indent is None else "\n" + " " * indent + "in "
-    return [*pieces, end, *_pieces(node.result, indent), ")"]
+    return [*pieces, end, (node.result, indent), ")"]
 
 
 def _show_literal(node: Literal) -> str:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import assert_never
 
@@ -20,6 +20,7 @@ from foedus.ir._nodes import (
     Reference,
     Selection,
 )
+from foedus.types import Type
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -81,21 +82,78 @@ def walk(node: Node) -> Iterator[Node]:
         pending.extend(reversed(children(node)))
 
 
+def walk_in_scope(node: Node) -> Iterator[tuple[Node, Mapping[str, Type]]]:
+    """All nodes of a program, each before its children, with what is bound around it.
+
+    Args:
+        node: The program.
+
+    Yields:
+        A node, and the types of the names that a lambda or a block around it binds. The mapping is one and
+        the same, and right until the next step.
+    """
+    scope: dict[str, Type] = {}
+    pending: list[Node | dict[str, Type | None]] = [node]
+    while pending:
+        now = pending.pop()
+        if isinstance(now, dict):
+            _rebind(scope, now)
+            continue
+        yield now, scope
+        match now:
+            case Lambda(str(parameter), parameter_type, body):
+                pending += [{parameter: scope.get(parameter)}, body, {parameter: parameter_type}]
+            case Block(bindings, result):
+                pending += [{name: scope.get(name) for name, _ in bindings}, result]
+                for name, child in reversed(bindings):
+                    pending.append({name: child.type})
+                    pending.append(child)
+            case _:
+                pending.extend(reversed(children(now)))
+
+
+def _rebind(scope: dict[str, Type], names: Mapping[str, Type | None]) -> None:
+    """Binds names, and those without a type no longer."""
+    for name, type_ in names.items():
+        if type_ is None:
+            del scope[name]
+        else:
+            scope[name] = type_
+
+
+def transform(node: Node, change: Callable[[Node], Node]) -> Node:
+    """A program in which every node has been replaced, children first.
+
+    Args:
+        node: The program.
+        change: What to put in place of a node whose children have been replaced. It is asked once about a
+            node that stands in several places.
+
+    Returns:
+        The new program; the same where nothing changed.
+    """
+    done: dict[int, Node] = {}
+    pending = [(node, False)]
+    while pending:
+        now, is_ready = pending.pop()
+        if id(now) in done:
+            continue
+        inner = children(now)
+        if is_ready or not inner:
+            done[id(now)] = change(rebuild(now, [done[id(child)] for child in inner]))
+        else:
+            pending.append((now, True))
+            pending.extend((child, False) for child in reversed(inner))
+    return done[id(node)]
+
+
 def free_names(node: Node) -> set[str]:
     """The names that a program refers to and does not bind."""
-    match node:
-        case Reference(name):
-            return {name}
-        case Lambda(parameter, _, body):
-            return free_names(body) - {parameter or ""}
-        case Block(bindings, result):
-            free, bound = set[str](), set[str]()
-            for name, child in bindings:
-                free |= free_names(child) - bound
-                bound.add(name)
-            return free | (free_names(result) - bound)
-        case _:
-            return {name for child in children(node) for name in free_names(child)}
+    return {
+        found.name
+        for found, scope in walk_in_scope(node)
+        if isinstance(found, Reference) and found.name not in scope
+    }
 
 
 def leaves_of(node: Node) -> dict[str, Foreign | Literal]:

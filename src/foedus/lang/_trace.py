@@ -157,12 +157,6 @@ def _select(value: Value, index: int) -> Value:
     return operate("federated_map", Record((("fn", selector), ("value", value.node))))
 
 
-def leave_local_code() -> None:
-    """Ends a front end's attempt to trace local code, because its body uses the language."""
-    if isinstance(active(), _LeafGuard):
-        raise LanguageUsed
-
-
 def _tracer() -> Tracer:
     leave_local_code()
     interpreter = current()

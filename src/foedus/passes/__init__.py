@@ -7,6 +7,7 @@ from foedus.passes.dead_code import remove_dead_code
 from foedus.passes.inline import inline
 from foedus.passes.merge_duplicates import merge_duplicates
 from foedus.passes.replace_intrinsics import expand, replace_intrinsics
+from foedus.passes.uniquify import uniquify
 
 __all__ = [
     "call_dominant",
@@ -15,4 +16,5 @@ __all__ = [
     "merge_duplicates",
     "remove_dead_code",
     "replace_intrinsics",
+    "uniquify",
 ]

@@ -7,12 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from foedus.intrinsics import TABLE, Row
-from foedus.ir import Intrinsic, Node, children, parse_program, rebuild
+from foedus.ir import Intrinsic, Node, parse_program, transform
 from foedus.types import CLIENTS, SERVER, Federated, walk
-
-
-def _placements(node: Intrinsic) -> set[Federated]:
-    return {t for t in walk(node.type) if isinstance(t, Federated)}
 
 
 def replace_intrinsics(program: Node, which: Callable[[Row], bool] = lambda _: True) -> Node:
@@ -25,13 +21,17 @@ def replace_intrinsics(program: Node, which: Callable[[Row], bool] = lambda _: T
     Returns:
         A program of the same type and meaning.
     """
-    if isinstance(program, Intrinsic):
-        row = TABLE[program.name]
+
+    def change(node: Node) -> Node:
+        if not isinstance(node, Intrinsic):
+            return node
+        row = TABLE[node.name]
         if row.body is None or not which(row):
-            return program
-        placements = {CLIENTS, SERVER} | {federated.placement for federated in _placements(program)}
-        return replace_intrinsics(parse_program(row.body(program.type), placements=placements), which)
-    return rebuild(program, [replace_intrinsics(child, which) for child in children(program)])
+            return node
+        placements = {CLIENTS, SERVER} | {t.placement for t in walk(node.type) if isinstance(t, Federated)}
+        return transform(parse_program(row.body(node.type), placements=placements), change)
+
+    return transform(program, change)
 
 
 def expand(program: Node) -> Node:

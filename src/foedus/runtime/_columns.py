@@ -7,6 +7,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, final
 
 import jax
@@ -34,9 +35,12 @@ from foedus.types import STRING, Sequence, Struct, Tensor, Type, walk
 
 SLACK = 512
 """Rows behind the last real one, so that a batch may be read past a client's end."""
-_RESIDENT_BYTES = 2**28
-"""Columns up to this size are placed whole; larger ones only if a cohort reads much of them."""
-_RESIDENT_SHARE = 0.25
+_PADDED_BYTES = 2**28
+"""Columns up to this size are copied once, to have spare rows; larger ones, memory-mapped ones among them, are placed as
+they are, which on a CPU copies nothing where they are aligned."""
+_WHOLE_BYTES = 2**33
+"""Of columns larger than this only the rows that a cohort reads are placed, if these are few."""
+_FEW = 0.25
 
 
 def bucket(size: int) -> int:
@@ -58,14 +62,15 @@ class Shelf:
         self._placed: dict[int, tuple[weakref.ref[Any], Any]] = {}
 
     def place(self, column: np.ndarray[Any, Any]) -> Any:
-        """The device copy of a column, with ``SLACK`` rows more and padded to a bucket."""
+        """The device copy of a column: as it is if it is large, else with ``SLACK`` rows more and padded to a bucket."""
         key = id(column)
         found = self._placed.get(key)
         if found is not None and found[0]() is column:
             return found[1]
-        padded = jax.device_put(_pad(np.asarray(column), bucket(len(column) + SLACK)))
-        self._placed[key] = (weakref.ref(column, lambda _: self._placed.pop(key, None)), padded)
-        return padded
+        large = column.nbytes > _PADDED_BYTES
+        placed = jax.device_put(column if large else _pad(np.asarray(column), bucket(len(column) + SLACK)))
+        self._placed[key] = (weakref.ref(column, lambda _: self._placed.pop(key, None)), placed)
+        return placed
 
 
 @dataclass
@@ -75,6 +80,7 @@ class Lengths:
     known_counts: frozenset[int]
     known_rows: frozenset[int]
     row_bound: int
+    spare: int
     asked: set[str] = field(default_factory=set)
 
     def counts(self) -> tuple[int, ...]:
@@ -89,13 +95,13 @@ class Lengths:
         return self.row_bound
 
     def slack(self) -> int:
-        return SLACK
+        return self.spare
 
     def covers(self, other: Lengths) -> bool:
         """Whether a program compiled with these answers serves other lengths."""
         counts = "counts" not in self.asked or other.known_counts <= self.known_counts
         rows = "rows" not in self.asked or other.known_rows <= self.known_rows
-        return counts and rows and self.row_bound == other.row_bound
+        return counts and rows and (self.row_bound, self.spare) == (other.row_bound, other.spare)
 
     def joined(self, other: Lengths) -> Lengths:
         """Lengths for a program that serves both."""
@@ -103,6 +109,7 @@ class Lengths:
             self.known_counts | other.known_counts,
             self.known_rows | other.known_rows,
             max(self.row_bound, other.row_bound),
+            min(self.spare, other.spare),
         )
 
 
@@ -148,6 +155,7 @@ def _fixed(template: Any) -> Iterator[Any]:
         yield template.element, template.transforms
 
 
+@lru_cache(maxsize=256)
 def reason_against_columns(type_: Type) -> str | None:
     """Why values of a type cannot be in compiled code, or None if they can."""
     if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(type_)):
@@ -202,7 +210,7 @@ def _resident(ragged: Ragged, shelf: Shelf) -> tuple[Columns, np.ndarray[Any, An
     total = sum(column.nbytes for column in flat)
     stored = max((len(column) for column in flat), default=0)
     read = int(ragged.count.sum()) if ragged.rows is None else stored
-    if total > _RESIDENT_BYTES and read < stored * _RESIDENT_SHARE:
+    if total > _WHOLE_BYTES and read < stored * _FEW:
         return _gathered(ragged)
     columns = map_columns(shelf.place, ragged.columns)
     rows = None if ragged.rows is None else _pad_rows(ragged.rows)
@@ -227,13 +235,15 @@ def _gathered(ragged: Ragged) -> tuple[Columns, np.ndarray[Any, Any], Any]:
 
 
 def _lengths(ragged: Ragged) -> Lengths:
+    large = any(column.nbytes > _PADDED_BYTES for column in flat_columns(ragged.columns))
+    spare = 0 if large else SLACK
     counts = frozenset(int(n) for n in np.unique(ragged.count))
     if ragged.rows is None:
-        return Lengths(counts, frozenset(), 0)
+        return Lengths(counts, frozenset(), 0, spare)
     sizes = np.diff(ragged.rows)
     of_cohort = [sizes[a : a + n] for a, n in zip(ragged.first, ragged.count, strict=True)]
     known = frozenset(int(n) for n in np.unique(np.concatenate([np.zeros(0, np.int64), *of_cohort])))
-    return Lengths(counts, known, bucket(max(known, default=1)))
+    return Lengths(counts, known, bucket(max(known, default=1)), spare)
 
 
 def view(arrays: Any, template: Any, lengths: list[Lengths], index: Any) -> Any:

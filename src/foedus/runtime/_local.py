@@ -17,6 +17,7 @@ from foedus.data import ClientId, Tiers, from_result, members_of, to_argument
 from foedus.errors import FoedusError, TracingError, failing_line, place
 from foedus.ir import Node
 from foedus.runtime._columns import Lengths, Shelf
+from foedus.runtime._leaves import reason_against_jax
 from foedus.runtime._plan import Plan, plan
 from foedus.runtime._stages import Run
 from foedus.types import Function
@@ -81,7 +82,7 @@ class LocalRuntime:
     def _plan(self, function: Node) -> Plan:
         found = self._plans.get(id(function))
         if found is None:
-            found = (function, plan(function))
+            found = (function, plan(function, reason_against_jax))
             self._plans[id(function)] = found
             if len(self._plans) > _MOST_PLANS:
                 self._plans.popitem(last=False)
@@ -150,5 +151,5 @@ def _wait(results: Any) -> Any:
     leaves = jax.tree.leaves(results)
     start = time.perf_counter()
     while not all(leaf.is_ready() for leaf in leaves):
-        time.sleep(min(0.05, (time.perf_counter() - start) / 20))
+        time.sleep(min(0.05, (time.perf_counter() - start) / 50))
     return results

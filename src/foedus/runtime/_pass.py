@@ -69,6 +69,8 @@ def _room(member: Member, count: int) -> Any:
 
 def _merged(monoid: Monoid, partials: Any, length: int) -> Any:
     """Merges neighbours until one of the stacked partial results is left."""
+    if not jax.tree.leaves(partials):
+        return partials  # there is nothing in them, and nothing to map over
     while length > 1:
         pairs = length // 2
         one = jax.tree.map(lambda x, n=pairs: x[: 2 * n : 2], partials)

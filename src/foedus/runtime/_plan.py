@@ -9,13 +9,14 @@ most ``2k`` stages, however many clients there are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from foedus.errors import UnsupportedError, place
 from foedus.intrinsics import TABLE, Flow
 from foedus.ir import Block, Call, Intrinsic, Literal, Node, Record, Selection, free_names, value_of
 from foedus.passes import call_dominant, expand
-from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type
+from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Sequence, Struct, Tensor, Type, walk
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Stage:
         calls: Calls at each member, in order.
         reductions: Calls that reduce what the members have; their results are of the next level.
         outputs: The names of values that something outside the stage needs.
+        reads: The names that its calls and reductions refer to.
+        native: Why the stage cannot be compiled, None if nothing of the program is against it.
     """
 
     placement: PlacementLiteral
@@ -44,6 +47,8 @@ class Stage:
     calls: list[tuple[str, Call]] = field(default_factory=list)
     reductions: list[tuple[str, Call]] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    reads: frozenset[str] = frozenset()
+    native: str | None = None
 
     @property
     def is_needed(self) -> bool:
@@ -110,11 +115,12 @@ def _depth(placement: PlacementLiteral) -> int:
     return 0 if placement.above is None else 1 + _depth(placement.above)
 
 
-def plan(program: Node) -> Plan:
+def plan(program: Node, against: Callable[[Node], str | None]) -> Plan:
     """Cuts a program into stages.
 
     Args:
         program: A closed program of function type.
+        against: Why a part of a program cannot be compiled, or None.
 
     Returns:
         The plan.
@@ -137,6 +143,11 @@ def plan(program: Node) -> Plan:
         _put(stages.setdefault(where, Stage(placement)), name, node)
     _find_outputs(stages, stage_of, flat.body.result)
     ordered = [stages[where] for where in sorted(stages)]
+    for stage in ordered:
+        stage.native = _reason(stage, against)
+        stage.reads = frozenset(
+            name for _, node in stage.calls + stage.reductions for name in free_names(node)
+        )
     return Plan(flat.parameter, flat.parameter_type, ordered, flat.body.result)
 
 
@@ -150,6 +161,30 @@ def _put(stage: Stage, name: str, node: Call) -> None:
         stage.keys.append(KeyRequest(name, key, str(value_of(purpose)[()])))
     else:
         stage.calls.append((name, node))
+
+
+def _reason(stage: Stage, against: Callable[[Node], str | None]) -> str | None:
+    """Why a stage cannot be compiled."""
+    for name, node in stage.calls + stage.reductions:
+        lasting = stage.placement == SERVER or name in stage.outputs
+        if lasting and any(isinstance(t, Sequence) for t in walk(node.type)):
+            return "there are sequences to keep"
+        sent = stage.placement == SERVER and node.argument is not None
+        if (
+            sent
+            and node.argument is not None
+            and any(isinstance(t, Sequence) for t in walk(node.argument.type))
+        ):
+            return "there are sequences at the server"
+        reason = against(node) or _loose(node.type)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _loose(type_: Type) -> str | None:
+    unknown = (t for t in walk(type_) if isinstance(t, Tensor) and (t.shape is None or None in t.shape))
+    return "there are values of unknown shape" if any(True for _ in unknown) else None
 
 
 def _find_outputs(

@@ -13,7 +13,7 @@ import numpy as np
 
 from foedus.data import ClientId, Cohort, Elements, Members, client_keys, to_member
 from foedus.errors import ClientError, ExecutionError, FoedusError, failing_line, place
-from foedus.ir import Call, Node, Record, Reference, Selection, free_names
+from foedus.ir import Call, Node, Record, Reference, Selection
 from foedus.runtime._columns import (
     Lengths,
     Placed,
@@ -23,7 +23,7 @@ from foedus.runtime._columns import (
     view,
 )
 from foedus.runtime._evaluate import contribution, evaluate, monoid_of
-from foedus.runtime._leaves import Native, Traced, reason_against_jax, settled
+from foedus.runtime._leaves import Native, Traced, settled
 from foedus.runtime._pass import reduce_natively, run_pass
 from foedus.runtime._plan import Plan, Stage, fields_of, operator_of, reduced_value
 from foedus.runtime._secure import RANGED, SECURE, SELECTS, check_bounds, check_range, in_dtype, out_of_range
@@ -125,7 +125,7 @@ class Run:
     # ------------------------------------------------------------ the server
 
     def _run_server(self, number: int, stage: Stage) -> None:
-        if any(self._against_server(node) for _, node in stage.calls):
+        if stage.native is not None or not self._all_fit(stage):
             self.compiler.note_native()
             for name, node in stage.calls:
                 headline = f"The server failed in {operator_of(node) or 'local code'}"
@@ -145,12 +145,6 @@ class Run:
         scope = self._numbers()
         self.server |= self.compiler.run_compiled((self.plan, number), build, [], (scope,))
 
-    def _against_server(self, node: Node) -> bool:
-        sequences = any(isinstance(t, Sequence) for t in walk(node.type))
-        argument = node.argument if isinstance(node, Call) else None
-        inputs = argument is not None and any(isinstance(t, Sequence) for t in walk(argument.type))
-        return sequences or inputs or reason_against_jax(node) is not None
-
     # ------------------------------------------------------------ a placement below
 
     def _run_members(self, number: int, stage: Stage) -> None:
@@ -161,7 +155,7 @@ class Run:
         count = len(self.ids(stage.placement))
         for _, node in stage.reductions:
             self._require_members(node, count)
-        if self._against_members(stage):
+        if stage.native is not None or not self._all_fit(stage):
             results, kept = self._natively(stage, limits)
         else:
             results, kept = self._compiled(number, stage, limits)
@@ -202,28 +196,19 @@ class Run:
             headline = f"{operator_of(node)} of no {of_whom}"
             raise ExecutionError(headline, expected="at least one", at=place())
 
-    def _against_members(self, stage: Stage) -> bool:
-        """Whether a stage cannot be compiled."""
-        kept = [node.type for name, node in stage.calls if name in stage.outputs]
-        if any(isinstance(t, Sequence) for type_ in kept for t in walk(type_)):
-            return True
-        used = [node for _, node in stage.calls + stage.reductions]
-        if any(reason_against_jax(node) for node in used):
-            return True
-        if any(isinstance(value, _Listed) for value in self._used(used)):
-            return True
-        cohorts = [
-            c.type for p, c in self.cohorts.values() if p == stage.placement or is_above(p, stage.placement)
-        ]
-        return any(
-            reason_against_columns(t)
-            for t in cohorts + [n.type.member for n in used if isinstance(n.type, Federated)]
+    def _all_fit(self, stage: Stage) -> bool:
+        """Whether compiled code can take everything that a stage reads."""
+        stored = [value for name, (_, value) in self.stored.items() if name in stage.reads]
+        if any(isinstance(value, _Listed) for value in stored):
+            return False
+        if stage.placement == SERVER:
+            own = stage.reads - {self.plan.parameter}
+            return all(_fits(self.server[name]) for name in own if name in self.server)
+        return all(
+            reason_against_columns(cohort.type) is None
+            for placement, cohort in self.cohorts.values()
+            if placement == stage.placement or is_above(placement, stage.placement)
         )
-
-    def _used(self, nodes: list[Call]) -> list[Any]:
-        """The stored values that some nodes read."""
-        names = {name for node in nodes for name in free_names(node)}
-        return [value for name, (_, value) in self.stored.items() if name in names]
 
     def _above(self, placement: PlacementLiteral) -> dict[PlacementLiteral, np.ndarray[Any, Any]]:
         """For each placement whose values a stage can see, which of its members each member of the stage belongs to."""

@@ -262,12 +262,24 @@ class _Rows:
     def read(self, column: Any) -> Any:
         if self.length is None:
             return lax.dynamic_index_in_dim(column, self.start, keepdims=False)
-        if self.contiguous and (self.mask is None or self.slack >= self.length):
-            rows = lax.dynamic_slice_in_dim(column, self.start, self.length)
+        if self.contiguous:
+            rows = self._run_of(column)
         else:
-            numbers = self.start + jnp.arange(self.length) if self.contiguous else self.start[: self.length]
-            rows = jnp.take(column, numbers, axis=0, mode="clip")
+            rows = jnp.take(column, self.start[: self.length], axis=0, mode="clip")
         if self.mask is None:
             return rows
         mask = self.mask.reshape((-1,) + (1,) * (rows.ndim - 1))
         return jnp.where(mask, rows, rows[:1])
+
+    def _run_of(self, column: Any) -> Any:
+        """Rows that follow each other; past the end of the column, where padding may lead, anything."""
+        length, end = self.length, column.shape[0]
+        assert length is not None
+        if self.mask is None or self.slack >= length:
+            return lax.dynamic_slice_in_dim(column, self.start, length)
+        if end < length:
+            return jnp.take(column, self.start + jnp.arange(length), axis=0, mode="clip")
+        # A slice that would pass the end is moved back as a whole, so its rows have to be moved forward again.
+        moved = jnp.maximum(self.start + length - end, 0)
+        rows = lax.dynamic_slice_in_dim(column, self.start, length)
+        return lax.cond(moved > 0, lambda r: jnp.roll(r, -moved, axis=0), lambda r: r, rows)

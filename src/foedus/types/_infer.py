@@ -55,7 +55,7 @@ def to_dtype(spec: object) -> DType | None:
     if not isinstance(named, np.dtype) and not is_scalar_type:
         return None
     dtype = np.dtype(cast("Any", named))
-    return STRING if dtype.kind in "SUOT" else dtype
+    return STRING if dtype.kind in "SUOT" else dtype.newbyteorder("=")
 
 
 def _is_shape(spec: object) -> bool:

@@ -85,10 +85,10 @@ def _from_array(value: PlainValue, type_: Tensor) -> PythonValue:
 
 def _items_in_order(value: PythonValue, type_: Struct, what: str, path: str) -> list[object]:
     parts = parts_of(value)
-    where = place(f"{path} of {what}" if path else what)
+    where = f"{path} of {what}" if path else what
     if parts is None:
         raise StructureError(
-            f"A struct is needed in {what}", found=f"{type(value).__name__}", expected=type_, at=where
+            f"A struct is needed in {what}", found=f"{type(value).__name__}", expected=type_, at=place(where)
         )
     by_name = {name: item for name, item in parts if name is not None}
     wanted = [name for name, _ in type_.fields]
@@ -103,21 +103,21 @@ def _items_in_order(value: PythonValue, type_: Struct, what: str, path: str) -> 
             else f"There is no field {spare!r} in {what}",
             found=f"fields {', '.join(by_name) or 'none'}",
             expected=f"fields {names_of(type_)}",
-            at=where,
+            at=place(where),
         )
     if len(parts) != len(wanted):
         raise StructureError(
             f"The fields of {what} differ in number",
             found=f"{len(parts)} fields",
             expected=f"{len(wanted)} fields: {names_of(type_)}",
-            at=where,
+            at=place(where),
         )
     return [item for _, item in parts]
 
 
 def _fits(value: PythonValue, array: Array, type_: Tensor) -> bool:
     """Whether converting loses nothing that the user can have meant."""
-    if array.dtype == type_.dtype:
+    if array.dtype.newbyteorder("=") == type_.dtype:
         return True
     if type_.dtype == STRING:
         return array.dtype.kind in "SUT" or all(isinstance(item, str | bytes) for item in array.ravel())

@@ -38,6 +38,7 @@ class Content(enum.IntEnum):
 
     TYPE = 1
     VALUE = 2
+    PROGRAM = 3
 
 
 def _sum(front: bytes, body: Bytes) -> bytes:

@@ -57,10 +57,12 @@ class Reader:
 
     Args:
         body: What an envelope held.
+        what: What it is, for errors.
     """
 
-    def __init__(self, body: memoryview) -> None:
+    def __init__(self, body: memoryview, what: str = "the value") -> None:
         self._size = len(body)
+        self._what = what
         unpacker = cast("Any", msgpack).Unpacker(
             max_buffer_size=max(self._size, 1),
             max_array_len=0,
@@ -93,6 +95,17 @@ class Reader:
             raise self.broken(f"{type(found).__name__} for a length", at)
         return found
 
+    def below(self, limit: int, at: str) -> int:
+        """A whole number below a limit, such as an index into a table."""
+        found = self.integer(at)
+        if found >= limit:
+            raise self.broken(f"{found} where a number below {limit} should be", at)
+        return found
+
+    def count(self, at: str) -> int:
+        """The number of things that follow: not more than bytes, for each has one at least."""
+        return self.below(self.rest + 1, at)
+
     def text(self, at: str) -> str:
         """A string."""
         found = self._next(at)
@@ -118,7 +131,7 @@ class Reader:
         return CorruptDataError(
             "These bytes do not hold what they say they do",
             found=found,
-            at=place(f"{at} of the value" if at else None),
+            at=place(f"{at} of {self._what}" if at else None),
         )
 
     def _next(self, at: str) -> object:

@@ -2,27 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values to bytes and back: the type's text, then the leaves in order, in an envelope.
 
-A tensor is its shape and its elements in row-major order, little endian, in pieces of at most ``PIECE``
-bytes (strings one by one); a struct is a list of its fields, a sequence a list of its elements. Everything
-else follows from the type.
+A tensor is its shape and its elements in row-major order; a struct is a list of its fields, a sequence a list
+of its elements. Everything else follows from the type.
 """
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Iterable
 from typing import assert_never, cast
-
-import numpy as np
 
 from foedus.data import to_member
 from foedus.errors import UnsupportedError, place
 from foedus.types import (
     SERVER,
-    STRING,
     Abstract,
-    Array,
     Federated,
     Function,
     Placement,
@@ -38,12 +31,8 @@ from foedus.types import (
 )
 from foedus.wire._envelope import Bytes, Content, seal, unseal
 from foedus.wire._stream import Reader, Writer
+from foedus.wire._tensor import read_tensor, write_tensor
 from foedus.wire._type import parsed, written
-
-PIECE = 1 << 26
-"""Most bytes of an array in one piece, far below what MessagePack can count."""
-_MOST_DIMENSIONS = 64
-"""NumPy's own limit."""
 
 
 def _stored(type_: Type) -> Type:
@@ -93,7 +82,7 @@ def encode_value(value: PythonValue, type_: Type) -> bytes:
 def _write(writer: Writer, plain: PlainValue, type_: Type) -> None:
     match type_:
         case Tensor():
-            _write_tensor(writer, plain, type_)
+            write_tensor(writer, plain, type_)
         case Struct(fields):
             writer.length(len(fields))
             for (_, t), item in zip(fields, plain, strict=True):
@@ -105,28 +94,6 @@ def _write(writer: Writer, plain: PlainValue, type_: Type) -> None:
                 _write(writer, item, element)
         case _:
             raise AssertionError(f"{type_} is not the type of a plain value; please report")
-
-
-def _write_tensor(writer: Writer, array: Array, type_: Tensor) -> None:
-    writer.length(array.ndim)
-    for size in array.shape:
-        writer.item(size)
-    if type_.dtype == STRING:
-        for string in array.ravel():
-            writer.item(str(string))
-        return
-    data = _little_endian(np.ascontiguousarray(array).reshape(-1)).view(np.uint8)
-    for start in range(0, len(data), PIECE):
-        writer.item(data[start : start + PIECE].data)
-
-
-def _little_endian(array: Array, byteorder: str = sys.byteorder) -> Array:
-    """Swaps the bytes of each number where the machine's order is the other one; its own inverse."""
-    if byteorder == "little":
-        return array
-    # A dtype that NumPy does not know itself, such as bfloat16, can only be swapped as whole numbers.
-    whole = array.view(f"u{array.itemsize}") if array.dtype.kind == "V" else array
-    return whole.byteswap().view(array.dtype)
 
 
 def decode_value(data: Bytes, type_: Type) -> PythonValue:
@@ -158,7 +125,7 @@ def decode_value(data: Bytes, type_: Type) -> PythonValue:
 def _read(reader: Reader, type_: Type, path: str) -> PlainValue:
     match type_:
         case Tensor():
-            return _read_tensor(reader, type_, path)
+            return read_tensor(reader, type_, path)
         case Struct(fields):
             count = reader.length(path)
             if count != len(fields):
@@ -168,47 +135,3 @@ def _read(reader: Reader, type_: Type, path: str) -> PlainValue:
             return [_read(reader, element, f"{path}[{i}]") for i in range(reader.length(path))]
         case _:
             raise AssertionError(f"{type_} is not the type of a plain value; please report")
-
-
-def _read_shape(reader: Reader, type_: Tensor, path: str) -> tuple[int, ...]:
-    rank = reader.length(path)
-    if rank > _MOST_DIMENSIONS:
-        raise reader.broken(f"{rank} dimensions", path)
-    shape = tuple(reader.integer(path) for _ in range(rank))
-    wanted = type_.shape
-    if wanted is not None and (
-        len(wanted) != rank or any(w not in (None, s) for w, s in zip(wanted, shape, strict=True))
-    ):
-        raise reader.broken(f"the shape {list(shape)} where {type_} should be", path)
-    return shape
-
-
-def _read_tensor(reader: Reader, type_: Tensor, path: str) -> Array:
-    shape = _read_shape(reader, type_, path)
-    is_string = type_.dtype == STRING
-    size = math.prod(shape) * (1 if is_string else type_.dtype.itemsize)
-    # Nothing is allocated for more than there is: a string takes one byte at least.
-    if size > reader.rest:
-        raise reader.broken(f"{size} bytes of {type_.dtype.name}{list(shape)} in {reader.rest} bytes", path)
-    flat = _read_strings(reader, size, path) if is_string else _read_numbers(reader, type_, size, path)
-    try:
-        return flat.reshape(shape)
-    except ValueError as error:
-        raise reader.broken(f"the shape {list(shape)}, which no array can have", path) from error
-
-
-def _read_strings(reader: Reader, count: int, path: str) -> Array:
-    flat: Array = np.empty(count, dtype=object)
-    for i in range(count):
-        flat[i] = reader.text(path)
-    return flat
-
-
-def _read_numbers(reader: Reader, type_: Tensor, size: int, path: str) -> Array:
-    data: Array = np.empty(size, dtype=np.uint8)
-    for start in range(0, size, PIECE):
-        stop = min(start + PIECE, size)
-        data[start:stop] = np.frombuffer(reader.blob(stop - start, path), dtype=np.uint8)
-    if type_.dtype.kind == "b" and size and int(data.max()) > 1:
-        raise reader.broken(f"the byte {int(data.max())} for a truth value", path)
-    return _little_endian(data.view(type_.dtype))

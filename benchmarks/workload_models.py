@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""The models of the workloads, as anybody would write them in JAX. Weights are lists in Keras' layout."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+DROPPED = (0.25, 0.5)
+
+
+def softmax(weights, x):
+    return x.reshape(x.shape[0], -1) @ weights[0] + weights[1]
+
+
+def _convolution(x, kernel, bias):
+    dimensions = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=dimensions) + bias
+
+
+def _patches(x, kernel, bias):
+    """The same convolution as one matrix product over patches."""
+    size, _, channels, filters = kernel.shape
+    height, width = x.shape[1] - size + 1, x.shape[2] - size + 1
+    shifted = [x[:, i : i + height, j : j + width] for i in range(size) for j in range(size)]
+    product = jnp.concatenate(shifted, -1).reshape(-1, size * size * channels) @ kernel.reshape(-1, filters)
+    return product.reshape(x.shape[0], height, width, filters) + bias
+
+
+def _max_pool(x):
+    rows, height, width, channels = x.shape
+    return x.reshape(rows, height // 2, 2, width // 2, 2, channels).max((2, 4))
+
+
+def _dropout(x, key, rate):
+    kept = jax.random.bernoulli(key, jnp.float32(1 - rate), x.shape)
+    return jnp.where(kept, x / jnp.float32(1 - rate), jnp.float32(0))
+
+
+def _cnn(convolution, dropout):
+    def cnn(weights, x, key, training):
+        first, second = jax.random.split(key)
+        x = jax.nn.relu(convolution(x, weights[0], weights[1]))
+        x = _max_pool(jax.nn.relu(convolution(x, weights[2], weights[3])))
+        x = _dropout(x, first, DROPPED[0]) if training and dropout else x
+        x = jax.nn.relu(x.reshape(x.shape[0], -1) @ weights[4] + weights[5])
+        x = _dropout(x, second, DROPPED[1]) if training and dropout else x
+        return x @ weights[6] + weights[7]
+
+    return cnn
+
+
+def _lstm_layer(kernel, recurrent, bias, x):
+    def step(carry, projected):
+        hidden, cell = carry
+        i, f, g, o = jnp.split(projected + hidden @ recurrent, 4, -1)
+        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+        hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
+        return (hidden, cell), hidden
+
+    start = jnp.zeros((x.shape[0], recurrent.shape[0]), x.dtype)
+    _, hiddens = lax.scan(step, (start, start), (x @ kernel + bias).swapaxes(0, 1))
+    return hiddens.swapaxes(0, 1)
+
+
+def lstm(weights, x):
+    x = weights[0][x]
+    x = _lstm_layer(*weights[1:4], x)
+    x = _lstm_layer(*weights[4:7], x)
+    return x @ weights[7] + weights[8]
+
+
+def apply_of(model, *, patches, dropout):
+    """The function of a workload's model."""
+    if model == "cnn":
+        return _cnn(_patches if patches else _convolution, dropout)
+    return {"softmax": softmax, "lstm": lstm}[model]
+
+
+def loss(predictions, labels):
+    losses = optax.softmax_cross_entropy_with_integer_labels(predictions, labels)
+    return losses.reshape(losses.shape[0], -1).mean(1)
