@@ -64,7 +64,7 @@ type_of = partial(each_leaf, lambda leaf: Tensor(leaf.dtype.name, leaf.shape))  
 
 
 def leaves(tree):
-    """All that stands in a struct."""
+    """All that stands in a struct, in order."""
     return [leaf for part in tree.values() for leaf in leaves(part)] if isinstance(tree, Struct) else [tree]
 
 
@@ -137,7 +137,7 @@ def require(condition, what, found, expected, hint=None):
 
 
 def member_at(placement, type_, operator):
-    """What each member of a placement has, of a value that must be there. Most mistakes are found here."""
+    """What one member of a placement has, of a value that must be there. Most mistakes are found here."""
     form, hint = "T@SERVER", "aggregate it first, for example with federated_sum or federated_mean"
     if placement == CLIENTS:
         form, hint = "{T}@CLIENTS", "use it at the server as it is, or broadcast it first"
@@ -225,7 +225,7 @@ def bind(node):
 
 
 def computation(*types):
-    """Makes a Python function, with a type for each parameter, a computation."""
+    """Makes a Python function a computation, given a type for each parameter; used as a decorator."""
 
     def trace(function):
         parameters = Struct(zip(inspect.signature(function).parameters, types, strict=True))
@@ -322,7 +322,7 @@ def fold(sent, zero, accumulate, merge):
 
 
 def one_by_one(function, arguments):
-    """Local code for one client after another."""
+    """How the reference applies local code: to what one client has, then to what the next has."""
     return [apply_local(function, argument) for argument in arguments]
 
 
@@ -389,7 +389,7 @@ def flat(program):
 # ---- 8. All clients at once. One call of Python for each client is slow. But NumPy lets objects stand in for
 # arrays: ours stands for the arrays of many clients, so local code runs once for all, and does not notice.
 class Stack(np.lib.mixins.NDArrayOperatorsMixin):
-    """Arrays of one shape, one for each client, along a last axis that local code does not see."""
+    """Arrays of one shape, one for each client, stacked along a last axis that local code does not see."""
 
     __array__ = __bool__ = None  # it is neither one array nor true or false: code that needs that fails
 
@@ -437,7 +437,7 @@ average = computation(at_clients(FLOAT32))(federated_mean)  # for the next one t
 
 @computation(at_clients(FLOAT32))
 def variance(readings):
-    """How far apart readings lie. It asks for the average twice; in flat form, clients send it once."""
+    """How far apart readings lie. It asks for one average twice; in flat form, clients send it once."""
     middle = federated_broadcast(average(readings))
     squares = federated_map(lambda r, m: (r - m) ** 2, (readings, middle))
     return {"mean": average(readings), "variance": average(squares)}

@@ -118,6 +118,7 @@ def test_a_type_remembers_the_container_of_its_specification():
         (np.str_("a"), "str"),
         (ml_dtypes.bfloat16(1), "bfloat16"),
         (np.zeros((2, 0), np.uint8), "uint8[2,0]"),
+        (np.zeros(2, ">f4"), "float32[2]"),
         (np.array(["a", "bc"]), "str[2]"),
         (np.array(["a", "bc"], dtype=object), "str[2]"),
         (jnp.zeros(3, jnp.bfloat16), "bfloat16[3]"),

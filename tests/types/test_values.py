@@ -54,6 +54,7 @@ def plain(value: object, type_: str) -> Any:
         (np.zeros((2, 3), np.float32), "float32[...]"),
         (jnp.zeros(3, jnp.bfloat16), "bfloat16[3]"),
         (ml_dtypes.bfloat16(1.5), "bfloat16"),
+        (np.array([1, 2], ">i4"), "int32[2]"),
     ],
 )
 def test_what_loses_nothing_is_converted(value: object, type_: str):

@@ -18,7 +18,7 @@ from foedus.wire._stream import Writer
 
 STEADY = settings(deadline=None, derandomize=True)
 
-REGIONS = PlacementLiteral("REGIONS", default_all_equal=False)
+REGIONS = types.tier("REGIONS")
 
 
 def packed(item: int | str) -> bytes:
@@ -93,8 +93,10 @@ def test_a_type_that_is_deeper_than_the_interpreter_is_not_written():
 
 
 def test_a_type_whose_text_means_another_is_not_written():
+    placements = [PlacementLiteral("X", default, types.SERVER) for default in (False, True)]
+    placed = [Federated(types.int32, placement, all_equal=True) for placement in placements]
     with pytest.raises(UnsupportedError, match="its text means another type"):
-        wire.encode_type(Abstract("int32"))
+        wire.encode_type(Struct(tuple((None, t) for t in placed)))
 
 
 def test_a_type_whose_text_is_too_long_is_not_written():

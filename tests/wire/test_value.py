@@ -25,7 +25,7 @@ from foedus.errors import (
     UnsupportedError,
 )
 from foedus.types import Sequence, Struct, Tensor
-from foedus.wire import _value
+from foedus.wire import _tensor
 from foedus.wire._envelope import HEAD, Content, seal
 from foedus.wire._stream import Writer
 
@@ -191,7 +191,7 @@ def test_arrays_that_come_back_can_be_changed():
 
 
 def test_a_large_array_goes_in_pieces():
-    value = np.arange(_value.PIECE // 4 + 3, dtype=np.uint32)
+    value = np.arange(_tensor.PIECE // 4 + 3, dtype=np.uint32)
     assert np.array_equal(again(value, types.tensor("uint32", (None,))), value)
 
 
@@ -226,11 +226,11 @@ def test_the_bytes_of_a_value_stay_what_they_are():
 def test_numbers_are_little_endian_on_every_machine():
     for name in ("int16", "float64", "complex64", "bfloat16", "bool"):
         array = np.arange(2).astype(types.DTYPES[name])
-        swapped = _value._little_endian(array, "big")
+        swapped = _tensor.little_endian(array, "big")
         assert swapped.dtype == array.dtype
-        assert _value._little_endian(swapped, "big").tobytes() == array.tobytes()
-    assert _value._little_endian(np.array([1], dtype=np.int16), "big").tobytes() == b"\0\1"
-    assert _value._little_endian(np.array([1], dtype=ml_dtypes.bfloat16), "big").tobytes() == b"\x3f\x80"
+        assert _tensor.little_endian(swapped, "big").tobytes() == array.tobytes()
+    assert _tensor.little_endian(np.array([1], dtype=np.int16), "big").tobytes() == b"\0\1"
+    assert _tensor.little_endian(np.array([1], dtype=ml_dtypes.bfloat16), "big").tobytes() == b"\x3f\x80"
 
 
 # ------------------------------------------------------------------ other types

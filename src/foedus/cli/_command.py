@@ -82,17 +82,52 @@ def info(name: str) -> None:
 
 @cli.command()
 @click.argument("target", metavar="MODULE:NAME")
-def explain(target: str) -> None:
-    """Show what a computation does with data before it runs.
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "html"]),
+    help="text: a report, the default. json: for other programs. html: one page with a drawing of the data "
+    "flow, which needs nothing else to be looked at. Without this option the ending of --output decides.",
+)
+@click.option(
+    "--clients",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Count the bytes of N clients in all, too.",
+)
+@click.option(
+    "--tier",
+    "tiers",
+    metavar="NAME=N",
+    multiple=True,
+    help="Count the bytes of N members of the tier NAME in all, too. Can be given for each tier.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write to FILE instead of printing.",
+)
+def explain(
+    target: str, form: str | None, clients: int | None, tiers: tuple[str, ...], output: str | None
+) -> None:
+    """Show what a computation does with data before it runs: who sees what.
 
-    Prints its type and every value that crosses between clients and server, with its bytes and how the receiver gets it.
-    MODULE is importable from here; NAME is a computation, a process, or a function without arguments that returns one.
+    Tells its type, every value that crosses between clients, tiers and server with its bytes and how it
+    travels (as a plain sum, a secure sum or a raw collection), what each of them sees, and which local code
+    runs where. Nothing is run for it.
 
-    Example: foedus explain foedus.simulation.baselines.digits:training
+    MODULE is importable from here; NAME is a computation, a process, a learning algorithm, or a function
+    without arguments that returns one. Of a process, one step is explained.
+
+    \b
+    Examples:
+      foedus explain foedus.simulation.baselines.digits:training
+      foedus explain foedus.simulation.baselines.digits:training --clients 100 --output flow.html
     """
     from foedus.cli._explain import explain_target
 
-    explain_target(target)
+    explain_target(target, form=form, clients=clients, tiers=tiers, output=output)
 
 
 def main() -> None:

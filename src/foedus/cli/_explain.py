@@ -7,14 +7,18 @@ from __future__ import annotations
 import os
 import pkgutil
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
-from foedus.errors import ArgumentError
-from foedus.explain import explain
+from foedus.errors import ArgumentError, OutputError
+from foedus.explain import Explanation, explain
 from foedus.lang import Computation
-from foedus.process import Process
+from foedus.learning import LearningProcess
+from foedus.process import EstimationProcess, IterativeProcess, Process
+from foedus.types import CLIENTS, SERVER, PlacementLiteral
 
 
 def _find(target: str) -> Any:
@@ -39,14 +43,16 @@ def _find(target: str) -> Any:
         sys.path.remove(os.getcwd())
 
 
-def _computation(found: Any, target: str) -> Computation:
+def _named(found: Any, target: str) -> tuple[str, Computation]:
+    """The computation that was found, or one step of the process, with the name to tell of it."""
     if callable(found) and not isinstance(found, Computation):
         found = found()
-    found = getattr(found, "process", found)
-    if isinstance(found, Process):
-        return found.next
     if isinstance(found, Computation):
-        return found
+        return found.name, found
+    if isinstance(found, LearningProcess):
+        return found.name, found.process.next
+    if isinstance(found, Process | EstimationProcess | IterativeProcess):
+        return target.partition(":")[2], found.next
     raise ArgumentError(
         "This is no computation",
         found=f"{target}, a {type(found).__name__}",
@@ -54,10 +60,55 @@ def _computation(found: Any, target: str) -> Computation:
     )
 
 
-def explain_target(target: str) -> None:
-    """Prints the explanation of a computation.
+def _members(tiers: tuple[str, ...], explanation: Explanation) -> dict[PlacementLiteral, int]:
+    """The numbers of members that were told as ``NAME=N``."""
+    known = {p.name: p for p in explanation.placements if p not in (CLIENTS, SERVER)}
+    members: dict[PlacementLiteral, int] = {}
+    for text in tiers:
+        name, equals, number = text.partition("=")
+        if not (equals and number.isdecimal()):
+            raise ArgumentError("This is no number of members", found=text, expected="NAME=N")
+        if name not in known:
+            raise ArgumentError(
+                f"The computation has no tier {name!r}", expected=", ".join(known) or "no tiers"
+            )
+        members[known[name]] = int(number)
+    return members
+
+
+def explain_target(
+    target: str, *, form: str | None, clients: int | None, tiers: tuple[str, ...], output: str | None
+) -> None:
+    """Prints the explanation of a computation, or writes it to a file.
 
     Args:
         target: ``MODULE:NAME``.
+        form: ``text``, ``json`` or ``html``; None for what the file's name ends in, else text.
+        clients: For how many clients to count bytes in all.
+        tiers: How many members tiers have, each as ``NAME=N``.
+        output: The file; None prints.
     """
-    click.echo(str(explain(_computation(_find(target), target))))
+    name, computation = _named(_find(target), target)
+    explanation = replace(explain(computation, clients), name=name)
+    members = {**explanation.members, **_members(tiers, explanation)}
+    explanation = replace(explanation, members=members)
+    ending = Path(output or "").suffix.removeprefix(".").lower()
+    match form or ending:
+        case "json":
+            text = explanation.to_json()
+        case "html" | "htm":
+            text = explanation.to_html().rstrip("\n")
+        case _:
+            text = str(explanation)
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        Path(output).write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            "The explanation cannot be written",
+            found=f"{output}: {error.strerror}",
+            hint="choose another file",
+        ) from error
+    click.echo(f"Written to {output}.")

@@ -114,13 +114,14 @@ def from_result(value: PlainValue, type_: Type) -> PythonValue:
         type_: The result's type.
 
     Returns:
-        For values at clients a list, in the order in which the clients were given.
+        For values at clients a list, in the order in which the clients were given; for one value for all of
+        them that value, None where there are no clients.
     """
     match type_:
         case Federated(member, placement, all_equal) if placement != SERVER and not all_equal:
             return [from_plain(item, member) for item in value]
         case Federated(member):
-            return from_plain(value, member)
+            return None if value is None else from_plain(value, member)
         case Struct(fields):
             return pack(type_, [from_result(item, t) for (_, t), item in zip(fields, value, strict=True)])
         case Tensor() | Sequence():

@@ -84,7 +84,8 @@ def _at(value: _ByClient, index: int, client: ClientId) -> PlainValue:
         return Elements(value, index, client)
     if isinstance(value, tuple):
         return tuple(_at(item, index, client) for item in cast("tuple[_ByClient, ...]", value))
-    return value[index]
+    item = value[index]
+    return np.array(item, dtype=object) if isinstance(item, str) else item
 
 
 def _take(value: _ByClient, chosen: Array) -> _ByClient:

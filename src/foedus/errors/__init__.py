@@ -25,7 +25,14 @@ RetracingWarning, LargeConstantWarning (UserWarning)
 ```
 """
 
-from foedus.errors._here import describe_line, failing_line, is_users_code, place, user_line
+from foedus.errors._here import (
+    describe_line,
+    failing_line,
+    is_users_code,
+    place,
+    raised_by_user,
+    user_line,
+)
 from foedus.errors._tree import (
     ArgumentError,
     ClientError,
@@ -72,5 +79,6 @@ __all__ = [
     "failing_line",
     "is_users_code",
     "place",
+    "raised_by_user",
     "user_line",
 ]

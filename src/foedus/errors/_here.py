@@ -15,10 +15,10 @@ _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 def is_users_code(path: str) -> bool:
-    """Whether a source file is the user's, and not Foedus, the standard library or an installed package."""
+    """Whether a source file is the user's, and not Foedus, the standard library, an installed package or a command."""
     if path.startswith((_PACKAGE, _STANDARD_LIBRARY)) or any(part in path for part in _FOREIGN):
         return False
-    return not path.startswith("<") or path.startswith(("<ipython", "<stdin", "<string", "<doctest"))
+    return path.endswith(".py") or path.startswith(("<ipython", "<stdin", "<string", "<doctest"))
 
 
 def _is_users(frame: FrameType) -> bool:
@@ -75,6 +75,14 @@ def failing_line(error: BaseException) -> str | None:
             found = describe_line(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found
+
+
+def raised_by_user(error: BaseException) -> bool:
+    """Whether an exception was raised by the user's own code, and not by a library that it called."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and _is_users(traceback.tb_frame)
 
 
 def place(*parts: str | None) -> str | None:

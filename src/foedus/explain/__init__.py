@@ -11,14 +11,18 @@ from foedus.explain._crossings import (
     total_weight_type,
 )
 from foedus.explain._explanation import Explanation, explain
+from foedus.explain._local_code import LocalCode
+from foedus.explain._type_lines import show_lines
 
 __all__ = [
     "PROGRAM",
     "Crossing",
     "Explanation",
+    "LocalCode",
     "Protection",
     "bytes_of",
     "crossings",
     "explain",
+    "show_lines",
     "total_weight_type",
 ]

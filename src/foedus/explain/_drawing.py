@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
 
 from foedus.explain._crossings import PROGRAM
-from foedus.explain._overview import Overview, Row, Seen, Way, amount, count, total
+from foedus.explain._overview import Overview, Row, Seen, Way, amount, count, noun_of, total
 from foedus.explain._type_lines import short
-from foedus.types import CLIENTS, SERVER
+from foedus.types import SERVER
 
 _MOST_SINGLE = 7
 """Crossings up to which each has an arrow of its own."""
 _MOST_LANES = 30
 """Arrows that fit beside each other."""
-_WIDE_LANE = 104
+_WIDE_LANE = 100
 """The width from which a label fits beside an arrow."""
-_NAMES, _MARGIN, _BAND, _GAP, _LEGEND = 168, 16, 52, 104, 44
-_MOST_WIDTH, _LEAST_WIDTH = 1040, 600
+_NAMES, _MARGIN, _BAND, _GAP, _LEGEND = 148, 12, 52, 104, 44
+_PROGRAM_GAP = 26
+"""Nothing goes from the program to what is right below it, so nothing stands there."""
+_WIDTH = 1040
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +64,24 @@ def drawing(view: Overview) -> Element:
     """Draws what crosses between the placements of a computation.
 
     Args:
-        view: What there is to tell.
+        view: What there is to tell; something must cross.
 
     Returns:
         An ``svg`` element; its colours are classes that the page gives a meaning.
     """
     arrows = _arrows(view.rows)
-    room = _MOST_WIDTH - _NAMES - _MARGIN
-    lane = min(150.0, room / max(1, len(arrows)))
-    width = max(_LEAST_WIDTH, round(_NAMES + lane * len(arrows) + _MARGIN))
+    lane = min(170.0, (_WIDTH - _NAMES - _MARGIN) / len(arrows))
     bands = _bands(view)
-    height = len(bands) * (_BAND + _GAP) - _GAP + 2 + _LEGEND
-    svg = Element(
-        "svg", {"viewBox": f"0 0 {width} {height}", "role": "img", "style": f"max-width: {width}px"}
-    )
+    tops: dict[str, int] = {}
+    below = 1
+    for name in bands:
+        tops[name] = below
+        below += _BAND + (_PROGRAM_GAP if name == PROGRAM else _GAP)
+    height = below - _GAP + 1 + _LEGEND
+    svg = Element("svg", {"viewBox": f"0 0 {_WIDTH} {height}", "role": "img"})
     SubElement(svg, "title").text = f"What crosses between the placements of {view.name}"
-    for i, (name, detail) in enumerate(bands.items()):
-        _draw_band(svg, name, detail, (1 + i * (_BAND + _GAP), width - 2))
-    tops = {name: 1 + i * (_BAND + _GAP) for i, name in enumerate(bands)}
+    for name, detail in bands.items():
+        _draw_band(svg, name, detail, tops[name])
     for i, arrow in enumerate(arrows):
         _draw_arrow(svg, arrow, _NAMES + lane * i + min(24.0, lane / 2), lane, tops)
     _draw_legend(svg, [way for way in Way if any(arrow.way is way for arrow in arrows)], height - 14)
@@ -110,15 +112,14 @@ def _bands(view: Overview) -> dict[str, str]:
 def _detail(seen: Seen) -> str:
     if seen.name == SERVER.name:
         return "one server"
-    noun = "client" if seen.name == CLIENTS.name else "member"
-    return f"a {noun} each" if seen.members is None else count(seen.members, noun)
+    noun = noun_of(seen.name)
+    return f"every {noun}" if seen.members is None else count(seen.members, noun)
 
 
-def _draw_band(svg: Element, name: str, detail: str, at: tuple[int, int]) -> None:
-    y, width = at
-    place = {"x": "1", "y": str(y), "width": str(width), "height": str(_BAND), "rx": "10"}
+def _draw_band(svg: Element, name: str, detail: str, y: int) -> None:
+    place = {"x": "1", "y": str(y), "width": str(_WIDTH - 2), "height": str(_BAND), "rx": "10"}
     SubElement(svg, "rect", place | {"class": "band program" if name == PROGRAM else "band"})
-    _text(svg, name if len(name) <= 16 else f"{name[:15]}…", (16, y + 23), "name")
+    _text(svg, _cut(name, 14), (16, y + 23), "name")
     _text(svg, detail, (16, y + 41), "detail")
 
 
@@ -137,7 +138,7 @@ def _draw_arrow(svg: Element, arrow: _Arrow, x: float, lane: float, tops: dict[s
     down = tops[destination] > tops[origin]
     start = tops[origin] + (_BAND if down else 0)
     end = tops[destination] + (0 if down else _BAND)
-    group = SubElement(svg, "g", {"class": f"arrow {_css(arrow.way)}"})
+    group = SubElement(svg, "g", {"class": f"arrow {css_class(arrow.way)}"})
     SubElement(group, "title").text = "\n".join(_told(arrow.rows))
     back = end - 9 if down else end + 9
     line = {"x1": _number(x), "y1": str(start), "x2": _number(x), "y2": str(back)}
@@ -148,7 +149,8 @@ def _draw_arrow(svg: Element, arrow: _Arrow, x: float, lane: float, tops: dict[s
     middle = end - _GAP / 2 if down else end + _GAP / 2
     _draw_number(group, arrow.numbers, (x, middle))
     if lane >= _WIDE_LANE:
-        lines = [*_named(arrow), _bytes(arrow.size), arrow.way.value]
+        lines = [_cut(line, int(lane - 30) // 6) for line in _named(arrow)]
+        lines += [_bytes(arrow.size), arrow.way.value.removesuffix(" collection")]
         beside = x + 6 + max(11.0, 4.0 * len(arrow.numbers) + 5)
         top = middle - 7.5 * (len(lines) - 1) + 4
         for i, line in enumerate(lines):
@@ -174,11 +176,12 @@ def _named(arrow: _Arrow) -> list[str]:
     first = arrow.rows[0].crossing
     if len(arrow.rows) > 1:
         return [count(len(arrow.rows), "value")]
-    return [_cut(first.operator.removeprefix("federated_")), _cut(first.what)]
+    operator = first.operator.removeprefix("federated_")
+    return [operator] if operator == first.what else [operator, first.what]
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 17 else f"{text[:16]}…"
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _told(rows: Iterable[Row]) -> list[str]:
@@ -202,7 +205,8 @@ def _bytes(size: int | None) -> str:
     return f"{size} B" if unit == "B" else f"{value:.3g} {unit}"
 
 
-def _css(way: Way) -> str:
+def css_class(way: Way) -> str:
+    """The class that has the colour of a way of travelling."""
     return way.value.replace(" ", "-")
 
 
@@ -210,7 +214,7 @@ def _draw_legend(svg: Element, ways: list[Way], y: float) -> None:
     x = 1.0
     for way in ways:
         group = SubElement(
-            svg, "g", {"class": f"arrow {_css(way)}", "transform": f"translate({_number(x)} {y})"}
+            svg, "g", {"class": f"arrow {css_class(way)}", "transform": f"translate({_number(x)} {y})"}
         )
         SubElement(group, "line", {"x1": "0", "y1": "-4", "x2": "30", "y2": "-4"})
         SubElement(group, "polygon", {"points": "39,-4 30,-9.5 30,1.5"})

@@ -121,8 +121,8 @@ def explain(
     assert isinstance(type_, Function)
     flat = flat_form(computation.node)
     placements = _placements(flat)
-    members = {} if clients is None else {CLIENTS: clients}
-    members |= tiers or {}
+    given = {**({} if clients is None else {CLIENTS: clients}), **(tiers or {})}
+    members = {placement: int(number) for placement, number in given.items()}
     _check_members(members, placements)
     order = tuple(p.name for p in placements)
     code = local_code(flat, order)

@@ -7,16 +7,16 @@ from __future__ import annotations
 import re
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from foedus.explain._drawing import drawing
+from foedus.explain._drawing import css_class, drawing
 from foedus.explain._overview import (
     MEANING,
     Overview,
     Row,
-    Seen,
     Way,
     amount,
     count,
     grouped,
+    noun_of,
     receiver,
     sender,
     total,
@@ -27,6 +27,12 @@ from foedus.explain._type_lines import WIDTH, short, show_lines, takes_and_gives
 from foedus.types import CLIENTS, SERVER, Type, show
 
 _UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+_MOST_TYPE = 40
+"""Characters of a type that are shown where it can be looked up in full."""
+_MOST_PARTS = 8
+"""Parts of an argument or a result that are listed for one placement."""
 
 
 def as_html(view: Overview) -> str:
@@ -54,9 +60,13 @@ def as_html(view: Overview) -> str:
     _local_code(body, view)
     _type(body, view)
     for element in page.iter():
-        if element.text is not None:
-            element.text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", element.text)
+        element.text = _printable(element.text or "")
+        element.attrib = {name: _printable(value) for name, value in element.attrib.items()}
     return f"<!DOCTYPE html>\n{tostring(page, encoding='unicode', method='html')}\n"
+
+
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _add(parent: Element, tag: str, text: str = "", sort: str = "") -> Element:
@@ -79,11 +89,11 @@ def _short_facts(body: Element, view: Overview) -> None:
     facts = SubElement(body, "dl", {"class": "facts"})
     clients = next((seen for seen in view.placements if seen.name == CLIENTS.name), None)
     if clients is not None:
-        _fact(facts, "a client receives", f"{amount(clients.bytes_from_above())} bytes")
-        _fact(facts, "a client sends", f"{amount(clients.bytes_to_above())} bytes")
+        _fact(facts, "a client receives", f"{_size(clients.bytes_from_above())}")
+        _fact(facts, "a client sends", f"{_size(clients.bytes_to_above())}")
     together = total(row.in_all for row in view.rows)
     if together is not None:
-        _fact(facts, "all together, both ways", f"{together:,} bytes")
+        _fact(facts, "in all, both ways", f"{together:,} bytes")
     for way in (Way.RAW, Way.PLAIN_SUM, Way.SECURE_SUM, Way.HIDDEN):
         number = sum(row.up and row.way is way for row in view.rows)
         if number or way is not Way.HIDDEN:
@@ -96,26 +106,19 @@ def _short_facts(body: Element, view: Overview) -> None:
 
 
 def _fact(facts: Element, what: str, text: str, way: Way | None = None) -> None:
-    fact = SubElement(facts, "div", {"class": f"fact {_css(way)}" if way else "fact"})
+    fact = SubElement(facts, "div", {"class": f"fact {css_class(way)}" if way else "fact"})
     _add(fact, "dt", what)
     _add(fact, "dd", text)
 
 
-def _css(way: Way) -> str:
-    return way.value.replace(" ", "-")
-
-
 def _flow(body: Element, view: Overview) -> None:
-    if not view.placements:
+    if not view.rows:
         return
     section = _section(body, "The data flow")
     SubElement(section, "div", {"class": "wide"}).append(drawing(view))
-    if view.rows:
-        each = "each message" if view.has_tiers else "one client"
-        text = (
-            f"In the order of the program, from left to right, numbered as below. Bytes are those of {each}."
-        )
-        _add(section, "p", text, "soft")
+    each = "each message" if view.has_tiers else "one client"
+    text = f"In the order of the program, from left to right, numbered as below. Bytes are those of {each}."
+    _add(section, "p", text, "soft")
 
 
 def _who_sees_what(body: Element, view: Overview) -> None:
@@ -125,7 +128,8 @@ def _who_sees_what(body: Element, view: Overview) -> None:
     for seen in view.placements:
         card = SubElement(section, "article")
         title = _add(card, "h3", seen.name)
-        _add(title, "span", _members(seen), "soft")
+        if seen.members is not None and seen.name != SERVER.name:
+            _add(title, "span", count(seen.members, noun_of(seen.name)), "soft")
         _held(card, "Has from the start", seen.starts_with)
         for (origin, _), rows in grouped(seen.receives).items():
             _received(card, origin, rows)
@@ -134,37 +138,45 @@ def _who_sees_what(body: Element, view: Overview) -> None:
         _held(card, "Has at the end", seen.ends_with)
 
 
-def _members(seen: Seen) -> str:
-    if seen.members is None or seen.name == SERVER.name:
-        return ""
-    return count(seen.members, "client" if seen.name == CLIENTS.name else "member")
-
-
 def _held(card: Element, what: str, parts: tuple[tuple[str, Type], ...]) -> None:
     if not parts:
         return
     line = _add(card, "p", f"{what}: ")
-    for i, (path, t) in enumerate(parts):
-        code = SubElement(line, "code", {"title": _readable(show(t))})
-        code.text = _readable(f"{path}={short(t, 44)}" if path else short(t, 44))
-        code.tail = ", " if i < len(parts) - 1 else ""
-
-
-def _readable(text: str) -> str:
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    shown = parts if len(parts) <= _MOST_PARTS else parts[: _MOST_PARTS - 1]
+    for i, (path, t) in enumerate(shown):
+        code = SubElement(line, "code", {"title": show(t)})
+        code.text = f"{path}={short(t, _MOST_TYPE)}" if path else short(t, _MOST_TYPE)
+        code.tail = ", " if i < len(shown) - 1 else ""
+    if len(shown) < len(parts):
+        _add(line, "span", f" and {len(parts) - len(shown)} more", "soft")
 
 
 def _received(card: Element, origin: str, rows: list[Row]) -> None:
     way = rows[0].way
     who, whom = receiver(rows[0].crossing.destination), sender(origin, up=rows[0].up)
     line = _add(card, "p", f"{who} receives {count(len(rows), 'value')} from {whom} ")
-    chip = _add(line, "span", travelling(way, len(rows)), f"chip {_css(way)}")
-    chip.tail = f": {MEANING[way]}."
+    chip = _add(line, "span", travelling(way, len(rows)), f"chip {css_class(way)}")
+    chip.tail = f": {MEANING[way]}." if MEANING[way] else "."
     items = SubElement(card, "ul")
+    alike: dict[tuple[str, Type], list[Row]] = {}
     for row in rows:
-        item = _add(items, "li", f"{row.number}. {row.label} ")
-        code = _add(item, "code", short(row.crossing.type))
-        code.tail = f" {_size(row.crossing.bytes_per_client)}"
+        alike.setdefault((row.label, row.crossing.type), []).append(row)
+    for (label, t), same in alike.items():
+        item = _add(items, "li", f"{label} ")
+        code = _add(item, "code", short(t))
+        code.tail = f", {_size(same[0].crossing.bytes_per_client)}{' each' if len(same) > 1 else ''} "
+        _add(item, "span", f"(no. {_numbers([row.number for row in same])})", "soft")
+
+
+def _numbers(numbers: list[int]) -> str:
+    """Numbers in rising order, with those next to each other as ranges: ``1, 4–6``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _size(size: int | None) -> str:
@@ -198,16 +210,16 @@ def _crossing(line: Element, row: Row, *, is_counted: bool) -> None:
     _add(line, "td", amount(c.bytes_per_client), "number")
     if is_counted:
         _add(line, "td", "not known" if row.in_all is None else f"{row.in_all:,}", "number")
-    _add(SubElement(line, "td"), "span", row.way.value, f"chip {_css(row.way)}")
+    _add(SubElement(line, "td"), "span", row.way.value, f"chip {css_class(row.way)}")
 
 
 def _type_cell(cell: Element, type_: Type) -> None:
     """The type, or, where it is long, its beginning and end, which open to all of it."""
-    if short(type_) == show(type_):
+    if len(show(type_)) <= _MOST_TYPE:
         _add(cell, "code", show(type_))
         return
     details = SubElement(cell, "details")
-    _add(SubElement(details, "summary"), "code", short(type_))
+    _add(SubElement(details, "summary"), "code", short(type_, _MOST_TYPE))
     _add(details, "pre", show_lines(type_, width=60))
 
 

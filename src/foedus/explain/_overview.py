@@ -25,13 +25,13 @@ class Way(Enum):
 
 
 MEANING = {
-    Way.COPY: "read as they are sent",
-    Way.RAW: "its code sees the value of every single one",
+    Way.COPY: "",
+    Way.RAW: "its code sees every single value",
     Way.PLAIN_SUM: "its code sees only totals, but whoever adds up could see single values",
     Way.SECURE_SUM: "nobody sees single values, only totals (runtimes on one machine simulate this)",
-    Way.HIDDEN: "it answers to them without learning them (runtimes on one machine simulate this)",
+    Way.HIDDEN: "it answers without learning what was asked (runtimes on one machine simulate this)",
 }
-"""What a way of travelling means for what the receiver sees."""
+"""What a way of travelling means for what the receiver sees, to be added to a sentence."""
 
 _ONE_AND_MANY = {
     Way.COPY: ("as a copy", "as copies"),
@@ -234,6 +234,11 @@ def sender(placement: str, *, up: bool) -> str:
             return "the program"
         case _:
             return f"each member of {placement}" if up else f"its member of {placement}"
+
+
+def noun_of(placement: str) -> str:
+    """What one of a placement's members is called."""
+    return "client" if placement == CLIENTS.name else "member"
 
 
 def amount(size: int | None) -> str:

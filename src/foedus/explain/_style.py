@@ -32,21 +32,22 @@ pre.wrapped { white-space: pre-wrap; overflow-wrap: anywhere; }
 summary { cursor: pointer; }
 details pre { margin: 8px 0 0; }
 .wide { overflow-x: auto; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(164px, 1fr)); gap: 10px; }
 .facts { margin: 16px 0 0; }
-.fact { padding: 10px 14px; }
+.fact { padding: 10px 12px; }
 .fact dt { color: var(--soft); font-size: 13px; }
-.fact dd { margin: 2px 0 0; font-size: 17px; font-weight: 600; }
+.fact dd { margin: 2px 0 0; font-size: 15px; font-weight: 600; }
 .verdict { margin-top: 16px; font-weight: 600; }
 article { padding: 12px 0; border-top: 1px solid var(--line); }
 article:first-of-type { padding-top: 0; border-top: 0; }
-article p:last-child { margin-bottom: 0; }
+article p:last-child, article ul:last-child { margin-bottom: 0; }
 ul { margin: 0 0 10px; padding-left: 20px; list-style: none; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: 6px 14px 6px 0; text-align: left; vertical-align: top; }
 th, td { border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-size: 13px; font-weight: 600; white-space: nowrap; }
 tbody tr:last-child td { border-bottom: 0; }
+td code, td summary { white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td:first-child.number, th:first-child.number { width: 1%; }
 .chip { display: inline-block; padding: 0 9px; border: 1px solid var(--way); border-radius: 999px; }

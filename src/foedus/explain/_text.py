@@ -80,18 +80,20 @@ def _line(cells: list[str], widths: list[int]) -> str:
 def _totals(seen: Seen) -> list[str]:
     down, up = seen.bytes_from_above(), seen.bytes_to_above()
     if seen.name == CLIENTS.name:
-        lines = [f"A client receives {amount(down)} bytes and sends {amount(up)} bytes."]
+        lines = [f"A client receives {_bytes(down)} and sends {_bytes(up)}."]
     elif any(not row.up for row in seen.receives) or any(row.up for row in seen.sends):
-        lines = [
-            f"A member of {seen.name} receives {amount(down)} bytes from above and sends up {amount(up)}."
-        ]
+        lines = [f"A member of {seen.name} receives {_bytes(down)} from above and sends up {_bytes(up)}."]
     else:
         return []
     if seen.members is not None:
         received = total(row.in_all for row in seen.receives if not row.up)
         sent = total(row.in_all for row in seen.sends if row.up)
-        lines.append(f"All {seen.members:,} together: {amount(received)} and {amount(sent)} bytes.")
+        lines.append(f"All {seen.members:,} together: {_bytes(received)} and {_bytes(sent)}.")
     return lines
+
+
+def _bytes(size: int | None) -> str:
+    return "as many bytes as data has" if size is None else count(size, "byte")
 
 
 def _who_sees_what(view: Overview) -> list[str]:
@@ -103,11 +105,13 @@ def _who_sees_what(view: Overview) -> list[str]:
 def _sees(seen: Seen) -> list[str]:
     if not seen.receives:
         return [f"{receiver(seen.name)} receives nothing."]
-    return [
-        f"{receiver(seen.name)} receives {count(len(rows), 'value')} from {sender(origin, up=rows[0].up)} "
-        f"{travelling(way, len(rows))}: {MEANING[way]}."
-        for (origin, way), rows in grouped(seen.receives).items()
-    ]
+    lines: list[str] = []
+    for (origin, way), rows in grouped(seen.receives).items():
+        whom = sender(origin, up=rows[0].up)
+        said = f"{count(len(rows), 'value')} from {whom} {travelling(way, len(rows))}"
+        lines.append(f"{receiver(seen.name)} receives {said}{':' if MEANING[way] else '.'}")
+        lines += [f"  {MEANING[way]}."] if MEANING[way] else []
+    return lines
 
 
 def _local_code(view: Overview) -> list[str]:

@@ -61,7 +61,7 @@ def warn_of_large(constants: Iterable[Any], name: str) -> None:
         constants: The arrays that a trace found.
         name: What the function is called.
     """
-    total = sum(np.asarray(constant).nbytes for constant in constants)
+    total = sum(getattr(constant, "nbytes", 0) for constant in constants)
     if total > _MANY_BYTES:
         warnings.warn(
             f"The local code {name!r} has captured arrays of {total / 2**20:.0f} MiB ({user_line()}), which become part of "

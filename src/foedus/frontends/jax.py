@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +21,9 @@ import numpy as np
 from foedus.data import Elements, Ragged, Span, empty_columns, flat_columns, has_rows, map_columns
 from foedus.errors import CorruptDataError, FoedusError, TracingError, failing_line, place
 from foedus.foreign import Encoded, NoJax
-from foedus.frontends._jax_export import BoundedSequence, OpenLengths, export_leaf
 from foedus.frontends._jax_constants import frozen, warn_of_large
+from foedus.frontends._jax_content import content_of
+from foedus.frontends._jax_export import BoundedSequence, OpenLengths, export_leaf
 from foedus.ir import Foreign
 from foedus.sequences import EagerSequence, FlatSequence, Sequence
 from foedus.types import (
@@ -33,6 +33,7 @@ from foedus.types import (
     Tensor,
     Type,
     container_of,
+    field_path,
     pack,
     parts_of,
     walk,
@@ -43,7 +44,6 @@ __all__ = ["KIND", "Sequence"]
 
 _PROBES = (3, 5)
 """Lengths tried for an unknown dimension: what differs in the results depends on it."""
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +100,8 @@ def _result_type(value: Any, path: str = "") -> Type:
         raise TracingError("Local code in JAX cannot return a sequence", at=place(path), hint="fold it")
     parts = parts_of(value)
     if parts is not None:
-        fields = tuple((name, _result_type(item, f"{path}.{name}")) for name, item in parts)
+        named = enumerate(parts)
+        fields = tuple((name, _result_type(item, path + field_path(i, name))) for i, (name, item) in named)
         return Struct(fields, container_of(value))
     try:
         array = jnp.asarray(value)
@@ -201,12 +202,10 @@ class JaxKind:
         if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(parameter)) if parameter else False:
             raise TracingError("JAX has no strings", found=parameter, at=place())
         payload = JaxFunction(frozen(fn), parameter, _spreads(fn, parameter))
-        unknown = parameter is not None and any(
-            isinstance(t, Tensor) and t.shape is not None and None in t.shape for t in walk(parameter)
-        )
         result, content = _trace_once(payload, _PROBES[0])
-        if unknown:
-            result = _join(result, _trace_once(payload, _PROBES[1])[0])
+        if parameter is not None and any(_is_open(t) for t in walk(parameter)):
+            other, more = _trace_once(payload, _PROBES[1])
+            result, content = _join(result, other), content + more
         type_ = Function(parameter, result)
         digest = hashlib.sha256(f"jax\0{type_}\0".encode() + content).hexdigest()
         return Foreign("jax", payload, type_, digest)
@@ -234,6 +233,13 @@ class JaxKind:
     def examine(self, payload: JaxFunction, type_: Function) -> None:
         """See ``Kind.examine``."""
         raise AssertionError("a leaf of the kind 'jax' is never decoded; please report")
+
+
+def _is_open(type_: Type) -> bool:
+    """Whether values of a type differ in lengths."""
+    if isinstance(type_, Tensor):
+        return type_.shape is not None and None in type_.shape
+    return isinstance(type_, SequenceType)
 
 
 def _call_plain(payload: JaxFunction, plain: Any) -> Any:
@@ -264,17 +270,13 @@ def _trace_once(payload: JaxFunction, length: int) -> tuple[Type, bytes]:
                 at=failing_line(error) or place(),
             ) from error
     warn_of_large(jaxpr.consts, getattr(payload.fn, "__name__", "a function"))
-    content = _ADDRESS.sub("", str(jaxpr)).encode()
-    return types[-1], content + b"".join(_constant_bytes(c) for c in jaxpr.consts)
-
-
-def _constant_bytes(constant: Any) -> bytes:
-    array = np.asarray(constant)
-    return f"\0{array.dtype}{array.shape}".encode() + array.tobytes()
+    return types[-1], content_of(jaxpr)
 
 
 def _first_lines(error: Exception) -> str:
-    return "\n".join(line for line in str(error).splitlines()[:4] if line.strip())
+    """What an error says, without where in Foedus JAX was called."""
+    text = str(error).split("\nThe error occurred while tracing")[0]
+    return "\n".join(line for line in text.splitlines()[:4] if line.strip())
 
 
 def _join(one: Type, other: Type) -> Type:

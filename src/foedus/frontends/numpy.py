@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import marshal
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,7 +99,14 @@ def _content(fn: Callable[..., Any]) -> bytes:
     if not isinstance(code, CodeType):
         return _identity(fn)
     captured = [cell.cell_contents for cell in getattr(fn, "__closure__", None) or ()]
-    return marshal.dumps(code) + b"".join(map(_value, captured))
+    return _code(code) + b"".join(map(_value, captured))
+
+
+def _code(code: CodeType) -> bytes:
+    """The instructions of a function and of those inside it, with the constants and names that they use."""
+    constants = [_code(c) if isinstance(c, CodeType) else repr(c).encode() for c in code.co_consts]
+    names = repr((code.co_names, code.co_varnames, code.co_freevars)).encode()
+    return b"\0".join([code.co_code, names, *constants])
 
 
 def _value(value: object) -> bytes:

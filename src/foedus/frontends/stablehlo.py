@@ -247,7 +247,7 @@ def _compile(payload: LoadedFunction) -> None:
     with jax.enable_x64(True):
         shapes = [jax.ShapeDtypeStruct(shape, dtype) for dtype, shape in arguments]
         lowered = jax.jit(payload.exported.call).lower(*shapes)
-        lowered.compile({"xla_backend_optimization_level": 0})
+        lowered.compile({"xla_backend_optimization_level": "0"})
 
 
 KIND = StablehloKind()

@@ -11,7 +11,7 @@ from typing import Any, Final, cast, final
 from foedus.data import argument_type
 from foedus.errors import RetracingWarning, TracingError, describe_line, is_users_code, place
 from foedus.foreign import LocalFunction
-from foedus.ir import Node, check, show_program_lines
+from foedus.ir import Node, check, free_names, show_program_lines
 from foedus.lang._current import current
 from foedus.lang._trace import (
     Tracer,
@@ -121,7 +121,7 @@ class PolymorphicComputation:
         )
         found = self._traced.get((parameter, containers))
         if found is None:
-            found = Computation(to_function(self._fn, parameter, fn_name(self._fn)), fn_name(self._fn))
+            found = _closed(self._fn, parameter)
             if len(self._traced) >= _MOST_KEPT:
                 self._traced.pop(next(iter(self._traced)))
             self._traced[(parameter, containers)] = found
@@ -188,7 +188,19 @@ def _trace(fn: LocalFunction, specs: tuple[object, ...]) -> Computation | Polymo
         parameter: Type | None = Struct(tuple(zip(names, types, strict=True)))
     else:
         parameter = types[0] if types else None
-    return Computation(to_function(fn, parameter, fn_name(fn)), fn_name(fn))
+    return _closed(fn, parameter)
+
+
+def _closed(fn: LocalFunction, parameter: Type | None) -> Computation:
+    """The computation of a function, which uses no value of a computation around it."""
+    node = to_function(fn, parameter, fn_name(fn))
+    if free_names(node):
+        raise TracingError(
+            f"The computation {fn_name(fn)!r} uses a value of the computation around it",
+            at=place(),
+            hint="give it the value as an argument, or leave out @computation",
+        )
+    return Computation(node, fn_name(fn))
 
 
 def computation(*specs: object) -> Any:

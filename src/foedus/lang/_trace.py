@@ -9,7 +9,15 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import NoReturn, cast
 
-from foedus.errors import StructureError, TracingError, place, user_line
+from foedus.errors import (
+    FoedusError,
+    StructureError,
+    TracingError,
+    failing_line,
+    place,
+    raised_by_user,
+    user_line,
+)
 from foedus.foreign import LocalFunction, kind
 from foedus.intrinsics import result_type
 from foedus.ir import Block, Call, Intrinsic, Lambda, Node, Record, Reference, Selection, constant
@@ -250,17 +258,32 @@ def trace_language(fn: LocalFunction, parameter: Type | None, *, spread: int) ->
     tracer = Tracer(outer.names if isinstance(outer, Tracer) else itertools.count(1))
     name = None if parameter is None else f"p{next(tracer.names)}"
     with use(tracer):
-        if parameter is None or name is None:
-            result = fn()
-        else:
-            value = Value(Reference(name, parameter))
-            result = fn(*value) if spread != 1 else fn(value)
+        value = () if parameter is None or name is None else (Value(Reference(name, parameter)),)
+        result = _called(fn, tuple(value[0]) if value and spread != 1 else value)
         if result is None:
             raise TracingError(
                 f"The function {fn_name(fn)!r} returns nothing", at=place("while it was traced")
             )
         body = tracer.close(to_node(result))
     return Lambda(name, parameter, body)
+
+
+def _called(fn: LocalFunction, arguments: tuple[Value, ...]) -> object:
+    """Calls a function on symbolic values; what a library says about them becomes an error of ours."""
+    try:
+        return fn(*arguments)
+    except FoedusError:
+        raise
+    except (TypeError, ValueError) as error:
+        if raised_by_user(error):
+            raise
+        raise TracingError(
+            f"{fn_name(fn)!r} gives a value of the language to a function that takes none",
+            found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            at=failing_line(error),
+            hint="do it in a function given to federated_map, and do not mix operators and arithmetic "
+            "in one body",
+        ) from error
 
 
 def _is_local(parameter: Type | None) -> bool:

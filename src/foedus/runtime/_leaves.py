@@ -103,4 +103,6 @@ def settled(value: Any) -> Any:
     """Plain values as NumPy arrays, which is what front ends take natively."""
     if isinstance(value, tuple):
         return tuple(settled(item) for item in value)
-    return value if isinstance(value, Elements | Sequence) or callable(value) else np.asarray(value)
+    if isinstance(value, Elements | Sequence) or callable(value):
+        return value
+    return np.asarray(value, dtype=object if isinstance(value, str) else None)

@@ -138,7 +138,7 @@ def _compile(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callab
         return jax.jit(function).lower(*arguments).compile()
     except FoedusError:
         raise
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         raise TracingError(
             "Local code failed while it was compiled",
             found=f"{type(error).__name__}: {error}",

@@ -22,7 +22,12 @@ def _ids(clients: Iterable[ClientId] | int | None) -> tuple[ClientId, ...] | Non
         if clients < 0:
             raise ArgumentError("The number of clients is negative", found=clients, at=place())
         return tuple(range(clients))
-    return tuple(clients)
+    ids = tuple(clients)
+    if len(set(ids)) < len(ids) or len({isinstance(i, str) for i in ids}) > 1:
+        raise ArgumentError(
+            "Client ids are all strings or all whole numbers, each once", found=ids[:5], at=place()
+        )
+    return ids
 
 
 def reference(

@@ -16,7 +16,18 @@ from foedus.errors import UnsupportedError, place
 from foedus.intrinsics import TABLE, Flow
 from foedus.ir import Block, Call, Intrinsic, Literal, Node, Record, Selection, free_names, value_of
 from foedus.passes import call_dominant, expand
-from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Sequence, Struct, Tensor, Type, walk
+from foedus.types import (
+    CLIENTS,
+    EMPTY,
+    SERVER,
+    Federated,
+    PlacementLiteral,
+    Sequence,
+    Struct,
+    Tensor,
+    Type,
+    walk,
+)
 
 
 @dataclass(frozen=True)
@@ -169,17 +180,24 @@ def _reason(stage: Stage, against: Callable[[Node], str | None]) -> str | None:
         lasting = stage.placement == SERVER or name in stage.outputs
         if lasting and any(isinstance(t, Sequence) for t in walk(node.type)):
             return "there are sequences to keep"
-        sent = stage.placement == SERVER and node.argument is not None
-        if (
-            sent
-            and node.argument is not None
-            and any(isinstance(t, Sequence) for t in walk(node.argument.type))
-        ):
+        if _reads_at_server(stage, node) and any(isinstance(t, Sequence) for t in walk(_argument(node))):
             return "there are sequences at the server"
         reason = against(node) or _loose(node.type)
         if reason is not None:
             return reason
     return None
+
+
+def _argument(node: Call) -> Type:
+    return EMPTY if node.argument is None else node.argument.type
+
+
+def _reads_at_server(stage: Stage, node: Call) -> bool:
+    """Whether the argument of a call is at the server, or nowhere."""
+    if stage.placement == SERVER or operator_of(node) == "federated_value":
+        return True
+    argument = _argument(node)
+    return isinstance(argument, Federated) and argument.placement == SERVER
 
 
 def _loose(type_: Type) -> str | None:

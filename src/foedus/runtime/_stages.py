@@ -174,6 +174,8 @@ class Run:
                 self.server[name] = (
                     in_dtype(node, results[name], target.member) if name in limits else results[name]
                 )
+        if not count:
+            kept = dict.fromkeys(stage.outputs, _Listed([]))
         self.stored |= {name: (stage.placement, value) for name, value in kept.items()}
 
     def _limit(self, node: Call, stage: Stage) -> Any:

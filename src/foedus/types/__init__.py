@@ -17,6 +17,8 @@ from foedus.types._parse import parse, parse_prefix
 from foedus.types._shorthand import (
     EMPTY,
     KEY,
+    at_clients,
+    at_server,
     bfloat16,
     bool_,
     complex64,
@@ -53,8 +55,6 @@ from foedus.types._types import (
     Struct,
     Tensor,
     Type,
-    at_clients,
-    at_server,
     children,
     is_above,
     show,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from foedus.types._infer import to_type
-from foedus.types._types import DTYPES, Sequence, Shape, Struct, Tensor
+from foedus.types._types import CLIENTS, DTYPES, SERVER, Federated, Sequence, Shape, Struct, Tensor
 
 bool_: Final = Tensor(DTYPES["bool"])
 int8: Final = Tensor(DTYPES["int8"])
@@ -63,3 +63,28 @@ def struct(*fields: object, **named: object) -> Struct:
     """
     unnamed = tuple((None, to_type(spec)) for spec in fields)
     return Struct(unnamed + tuple((name, to_type(spec)) for name, spec in named.items()))
+
+
+def at_clients(member: object, *, all_equal: bool = False) -> Federated:
+    """The type of values at clients.
+
+    Args:
+        member: The type of what each client has, or what specifies it (see ``to_type``).
+        all_equal: Whether all clients have the same.
+
+    Returns:
+        ``{member}@CLIENTS``, or ``member@CLIENTS`` if all are equal.
+    """
+    return Federated(to_type(member), CLIENTS, all_equal)
+
+
+def at_server(member: object) -> Federated:
+    """The type of a value at the server, which prints as ``member@SERVER``.
+
+    Args:
+        member: Its type, or what specifies it (see ``to_type``).
+
+    Returns:
+        The type.
+    """
+    return Federated(to_type(member), SERVER, all_equal=True)

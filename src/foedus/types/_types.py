@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
@@ -133,7 +134,7 @@ class Struct:
     def __post_init__(self) -> None:
         names = [name for name, _ in self.fields if name is not None]
         if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = Counter(names).most_common(1)[0][0]
             raise ArgumentError(f"A struct has two fields called {twice!r}", found=show(self))
 
     def __str__(self) -> str:
@@ -219,24 +220,6 @@ class Abstract:
 
 Type: TypeAlias = Tensor | Struct | Sequence | Function | Federated | Placement | Abstract
 """Any type of the language."""
-
-
-def at_clients(member: Type, *, all_equal: bool = False) -> Federated:
-    """The type of values at clients.
-
-    Args:
-        member: What each client has.
-        all_equal: Whether all clients have the same.
-
-    Returns:
-        ``{member}@CLIENTS``, or ``member@CLIENTS`` if all are equal.
-    """
-    return Federated(member, CLIENTS, all_equal)
-
-
-def at_server(member: Type) -> Federated:
-    """The type of a value at the server, which prints as ``member@SERVER``."""
-    return Federated(member, SERVER, all_equal=True)
 
 
 def children(type_: Type) -> tuple[Type, ...]:

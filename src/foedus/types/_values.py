@@ -77,7 +77,7 @@ def from_plain(value: PlainValue, type_: Type) -> PythonValue:
 
 
 def _from_array(value: PlainValue, type_: Tensor) -> PythonValue:
-    array = np.asarray(value)
+    array = np.asarray(value, dtype=object if type_.dtype == STRING else None)
     if type_.dtype == STRING and array.ndim == 0:
         return str(array[()])
     return array[()] if array.ndim == 0 else array

@@ -20,7 +20,14 @@ from foedus.types import children as parts_of_type
 DEEPEST = 200
 """Levels of nodes, and of types: as many as the text of a program can have."""
 MOST_WORK = 1 << 24
-"""Parts of types at all nodes of the tree. A learning process of a model with 300 arrays has half a million."""
+"""Parts of types at all nodes of the tree."""
+MOST_NODES = 1 << 20
+"""Nodes, and literals; each takes some hundred bytes of memory."""
+MOST_LEAVES = 1 << 12
+MOST_TYPES = 1 << 16
+MOST_TIERS = 1 << 6
+MOST_TEXT = 1 << 24
+"""Characters of all types; a type takes some hundred bytes of memory for every three of them."""
 _CHECKED = 4
 """How often the rule of an operator goes over its type."""
 
@@ -99,6 +106,4 @@ class Extents:
 
 
 def _joined(parts: list[Extent], own: int) -> Extent:
-    return Extent(
-        1 + max((part.depth for part in parts), default=0), own + sum(part.work for part in parts)
-    )
+    return Extent(1 + max((part.depth for part in parts), default=0), own + sum(part.work for part in parts))

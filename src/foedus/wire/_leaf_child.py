@@ -93,8 +93,11 @@ def main() -> None:
     bound()
     with os.fdopen(os.dup(1), "wb", buffering=0) as out, open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), 1)
-        data = sys.stdin.buffer.read(2 * MOST_BYTES)
-        read(data, lambda line: out.write(json.dumps(line).encode() + b"\n"))
+
+        def say(line: dict[str, object]) -> None:
+            out.write(json.dumps(line).encode() + b"\n")
+
+        read(sys.stdin.buffer.read(2 * MOST_BYTES), say)
 
 
 if __name__ == "__main__":

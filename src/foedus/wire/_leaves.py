@@ -147,7 +147,7 @@ def _read_in_child(stored: list[StoredLeaf]) -> None:
         writer.item(len(leaf.data))
         writer.item(memoryview(leaf.data))
     answers, ending = _ask_child(writer.body())
-    last = answers[-1] if answers else {}
+    last: Mapping[str, object] = answers[-1] if answers else {}
     if last.get("read") == len(stored) and ending == "exit status 0":
         return
     if "error" in last:
@@ -210,8 +210,9 @@ def _told(answer: Mapping[str, object]) -> FoedusError:
 
 
 def _refuse(stored: list[StoredLeaf], number: object, ending: str) -> NoReturn:
-    known = isinstance(number, int) and 0 <= number < len(stored)
-    which = f" on leaf {number} of type {stored[number].type}"[:300] if known else ""
+    which = ""
+    if isinstance(number, int) and 0 <= number < len(stored):
+        which = f" on leaf {number} of type {stored[number].type}"[:300]
     raise CorruptDataError(
         "The process that read a stored leaf did not survive it",
         found=ending + which,

@@ -6,8 +6,8 @@
 format       1
 tiers        count, then for each its name, 1 if a value there is one for all by default else 0, and what
              is above it: 0 for the server, k for the k-th tier
-types        count, then for each its text, and a digit for each struct in it, in reading order (``Container``;
-             nothing where all are 0)
+types        count, then for each its text, and a digit for each struct in it (``Container``), in reading
+             order; nothing where all are 0
 literals     count, then for each the number of its type, and a tensor
 leaves       count, then for each its kind, the number of its type, the number of its bytes, and these
 nodes        count, then for each its ``Tag`` and what belongs to it
@@ -52,7 +52,7 @@ from foedus.ir import (
 )
 from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type, walk
 from foedus.wire._envelope import Content, seal
-from foedus.wire._extent import Extents
+from foedus.wire._extent import MOST_LEAVES, MOST_NODES, MOST_TEXT, MOST_TIERS, MOST_TYPES, Extents
 from foedus.wire._stream import Writer
 from foedus.wire._tensor import write_tensor
 from foedus.wire._type import written
@@ -78,7 +78,7 @@ class Tag(enum.IntEnum):
 
 
 class Container(enum.IntEnum):
-    """What a struct's values are put back into. No class is named: those of users come back as ``MAPPING``."""
+    """What a struct's values are put back into. No class is named: a user's own becomes ``MAPPING``."""
 
     NONE = 0
     TUPLE = 1
@@ -99,7 +99,7 @@ CLASSES: dict[Container, type | None] = {
 """The class that each container becomes."""
 
 
-def container_code(cls: type | None) -> Container:
+def container_code(cls: type[object] | None) -> Container:
     """How a container is written: named tuples and dataclasses as mappings that keep the order of fields."""
     if cls is None:
         return Container.NONE
@@ -133,6 +133,7 @@ def encode_program(node: Node) -> bytes:
         tables.node(node)
     except RecursionError as error:
         raise _too_large("types nested too deep") from error
+    tables.require_small()
     writer = Writer()
     writer.item(FORMAT)
     tables.write(writer)
@@ -157,6 +158,20 @@ class _Tables:
         self._seen: dict[int, int] = {}
         self._exported: dict[tuple[str, str, int], int] = {}
         self._extents = Extents()
+
+    def require_small(self) -> None:
+        """Raises unless the tables can be read back."""
+        text = sum(len(text) for text, _ in self.types)
+        for what, size, most in (
+            ("tiers", len(self.tiers), MOST_TIERS),
+            ("types", len(self.types), MOST_TYPES),
+            ("characters of types", text, MOST_TEXT),
+            ("literals", len(self.literals), MOST_NODES),
+            ("leaves", len(self.leaves), MOST_LEAVES),
+            ("nodes", len(self.nodes), MOST_NODES),
+        ):
+            if size > most:
+                raise _too_large(f"{size} {what}, where at most {most} can be")
 
     def write(self, writer: Writer) -> None:
         """Writes all tables."""

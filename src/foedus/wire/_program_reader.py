@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes to programs: each table is read, checked and made before the next; see ``_program`` for the format."""
+"""Bytes to programs, table by table: each is read, checked and made before the next. See ``_program``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from foedus.types import (
     tier,
 )
 from foedus.wire._envelope import Bytes, Content, unseal
-from foedus.wire._extent import Extents
+from foedus.wire._extent import MOST_LEAVES, MOST_NODES, MOST_TEXT, MOST_TIERS, MOST_TYPES, Extents
 from foedus.wire._leaves import Sender, StoredLeaf, load_leaves
 from foedus.wire._program import CLASSES, FORMAT, MOST_LEAF_BYTES, Container, Tag
 from foedus.wire._stream import Reader
@@ -87,9 +87,7 @@ class _Program:
         placements: The tiers that it may name.
     """
 
-    def __init__(
-        self, reader: Reader, sender: Sender, placements: Iterable[PlacementLiteral] | None
-    ) -> None:
+    def __init__(self, reader: Reader, sender: Sender, placements: Iterable[PlacementLiteral] | None) -> None:
         self.reader = reader
         version = reader.integer("the format")
         if version != FORMAT:
@@ -101,9 +99,10 @@ class _Program:
                 hint="install a newer version of Foedus" if version > FORMAT else None,
             )
         self.tiers = list(self._tiers(None if placements is None else tuple(placements)))
-        self.types = [self._type(f"type {i}") for i in range(reader.count("types"))]
-        self.literals = [self._literal(f"literal {i}") for i in range(reader.count("literals"))]
-        stored = [self._leaf(f"leaf {i}") for i in range(reader.count("leaves"))]
+        self.text = 0
+        self.types = [self._type(f"type {i}") for i in range(reader.count("types", MOST_TYPES))]
+        self.literals = [self._literal(f"literal {i}") for i in range(reader.count("literals", MOST_NODES))]
+        stored = [self._leaf(f"leaf {i}") for i in range(reader.count("leaves", MOST_LEAVES))]
         self.leaves = load_leaves(stored, sender)
         self.nodes: list[Node] = []
         self.extents = Extents()
@@ -111,7 +110,7 @@ class _Program:
     def node(self) -> Node:
         """The program."""
         reader = self.reader
-        for i in range(reader.count("nodes")):
+        for i in range(reader.count("nodes", MOST_NODES)):
             at = f"node {i}"
             try:
                 node = self._node(at)
@@ -134,7 +133,7 @@ class _Program:
 
     def _tiers(self, allowed: tuple[PlacementLiteral, ...] | None) -> Iterator[PlacementLiteral]:
         known = [SERVER]
-        for i in range(self.reader.count("tiers")):
+        for i in range(self.reader.count("tiers", MOST_TIERS)):
             at = f"tier {i}"
             name, default = self.reader.text(at), self._flag(at)
             above = known[self.reader.below(len(known), at)]
@@ -152,6 +151,8 @@ class _Program:
 
     def _type(self, at: str) -> Type:
         text, containers = self.reader.text(at), self.reader.text(at)
+        self.text += len(text)
+        self._within(f"more than {MOST_TEXT} characters of types" if self.text > MOST_TEXT else None, at)
         type_ = parsed(text, (CLIENTS, SERVER, *self.tiers))
         codes = iter(containers) if containers else None
         if codes is None:
@@ -247,9 +248,7 @@ class _Program:
 
     def _record(self, at: str) -> Record:
         code, count = self.reader.integer(at), self.reader.count(at)
-        fields = [
-            (self.reader.text(at) if self._flag(at) else None, self._node_at(at)) for _ in range(count)
-        ]
+        fields = [(self.reader.text(at) if self._flag(at) else None, self._node_at(at)) for _ in range(count)]
         container = self._container(code, [name for name, _ in fields], at)
         return Record(tuple(fields), container)
 
@@ -258,5 +257,3 @@ class _Program:
         argument = self._node_at(at) if self._flag(at) else None
         self._within(self.extents.compare(function, argument), at)
         return Call(function, argument)
-
-

@@ -102,9 +102,12 @@ class Reader:
             raise self.broken(f"{found} where a number below {limit} should be", at)
         return found
 
-    def count(self, at: str) -> int:
+    def count(self, at: str, most: int | None = None) -> int:
         """The number of things that follow: not more than bytes, for each has one at least."""
-        return self.below(self.rest + 1, at)
+        found = self.below(self.rest + 1, at)
+        if most is not None and found > most:
+            raise self.broken(f"{found} where at most {most} can be", at)
+        return found
 
     def text(self, at: str) -> str:
         """A string."""

@@ -1,0 +1,461 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the operators refuse, and the whole text that the user sees."""
+
+from __future__ import annotations
+
+import pytest
+
+from foedus.errors import FoedusError, PlacementError, TypeMismatchError
+from foedus.intrinsics import result_type
+from foedus.types import CLIENTS, SERVER, PlacementLiteral, parse
+
+FOLD = "<value={{{value}}}@CLIENTS,zero={zero},accumulate={accumulate},merge={merge},report=(int32 -> int32)>"
+
+
+def fold(
+    value: str = "str",
+    zero: str = "int32",
+    accumulate: str = "(<int32,str> -> int32)",
+    merge: str = "(<int32,int32> -> int32)",
+) -> str:
+    return FOLD.format(value=value, zero=zero, accumulate=accumulate, merge=merge)
+
+
+CASES: list[tuple[str, PlacementLiteral | None, str, type[FoedusError], str]] = [
+    (
+        "federated_value",
+        CLIENTS,
+        "<int32@SERVER>",
+        TypeMismatchError,
+        """
+        federated_value needs a plain value
+          found     <int32@SERVER>
+          expected  tensors, sequences and structs of them
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_value",
+        None,
+        "int32",
+        PlacementError,
+        """
+        federated_value needs a placement
+          found     int32
+          expected  CLIENTS or SERVER
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_eval",
+        SERVER,
+        "(int32 -> int32)",
+        TypeMismatchError,
+        """
+        federated_eval needs a function without argument
+          found     (int32 -> int32)
+          expected  ( -> T)
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_eval",
+        SERVER,
+        "int32",
+        TypeMismatchError,
+        """
+        federated_eval needs a function
+          found     int32
+          expected  (T -> U)
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_broadcast",
+        None,
+        "{int32}@CLIENTS",
+        PlacementError,
+        """
+        federated_broadcast needs a value at SERVER
+          found     {int32}@CLIENTS
+          expected  T@SERVER
+          at        the argument, HERE
+          hint      aggregate it first, for example with federated_sum or federated_mean
+        """,
+    ),
+    (
+        "federated_broadcast",
+        None,
+        "int32",
+        PlacementError,
+        """
+        federated_broadcast needs a value at SERVER
+          found     int32
+          expected  T@SERVER
+          at        the argument, HERE
+          hint      place it with federated_value(..., SERVER)
+        """,
+    ),
+    (
+        "federated_key",
+        None,
+        "<key=uint32[2]@CLIENTS,purpose=str>",
+        PlacementError,
+        """
+        federated_key needs a value at SERVER
+          found     uint32[2]@CLIENTS
+          expected  T@SERVER
+          at        .key of the argument, HERE
+          hint      aggregate it first, for example with federated_sum or federated_mean
+        """,
+    ),
+    (
+        "federated_key",
+        None,
+        "<key=uint32@SERVER,purpose=str>",
+        TypeMismatchError,
+        """
+        federated_key needs a key
+          found     uint32@SERVER
+          expected  uint32[2]@SERVER
+          at        .key of the argument, HERE
+        """,
+    ),
+    (
+        "federated_key",
+        None,
+        "<key=uint32[2]@SERVER,purpose=int32>",
+        TypeMismatchError,
+        """
+        federated_key needs a purpose
+          found     int32
+          expected  str
+          at        .purpose of the argument, HERE
+        """,
+    ),
+    (
+        "federated_map",
+        None,
+        "<fn=(int32 -> int32),value=int32>",
+        PlacementError,
+        """
+        federated_map needs a placed value
+          found     int32
+          expected  {T}@CLIENTS or T@SERVER
+          at        .value of the argument, HERE
+        """,
+    ),
+    (
+        "federated_map",
+        None,
+        "<fn=(int32 -> int32),value=<int32@SERVER,int32@SERVER>>",
+        PlacementError,
+        """
+        federated_map needs a placed value
+          found     <int32@SERVER,int32@SERVER>
+          expected  {T}@CLIENTS or T@SERVER
+          at        .value of the argument, HERE
+          hint      zip the parts into one value with federated_zip
+        """,
+    ),
+    (
+        "federated_map",
+        None,
+        "<fn=int32,value=int32@SERVER>",
+        TypeMismatchError,
+        """
+        federated_map needs a function
+          found     int32
+          expected  (T -> U)
+          at        .fn of the argument, HERE
+        """,
+    ),
+    (
+        "federated_map",
+        None,
+        "<fn=( -> int32),value=int32@SERVER>",
+        TypeMismatchError,
+        """
+        federated_map needs a function of one argument
+          found     ( -> int32)
+          expected  (int32 -> U)
+          at        .fn of the argument, HERE
+        """,
+    ),
+    (
+        "federated_map",
+        None,
+        "<fn=(<w=float32[10]> -> int32),value={<w=float64[10]>}@CLIENTS>",
+        TypeMismatchError,
+        """
+        federated_map needs a function that takes <w=float64[10]>
+          found     (<w=float32[10]> -> int32)
+                    which differs at .w: float32[10] is not float64[10]
+          expected  (<w=float64[10]> -> U)
+          at        .fn of the argument, HERE
+        """,
+    ),
+    (
+        "federated_map",
+        None,
+        "int32",
+        TypeMismatchError,
+        """
+        federated_map needs 2 arguments
+          found     int32
+          expected  fn, value
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_zip",
+        None,
+        "<{int32}@CLIENTS,int32@SERVER>",
+        PlacementError,
+        """
+        federated_zip needs values at one placement
+          found     <{int32}@CLIENTS,int32@SERVER>
+          expected  all of them at CLIENTS
+          at        the argument, HERE
+          hint      broadcast the server's value first
+        """,
+    ),
+    (
+        "federated_zip",
+        None,
+        "<int32@SERVER,<a=int32>>",
+        PlacementError,
+        """
+        federated_zip needs a struct of placed values
+          found     int32
+          expected  {T}@P
+          at        [1].a of the argument, HERE
+          hint      place it with federated_value
+        """,
+    ),
+    (
+        "federated_zip",
+        None,
+        "{int32}@CLIENTS",
+        PlacementError,
+        """
+        federated_zip needs a struct of placed values
+          found     {int32}@CLIENTS
+          expected  <{A}@P,{B}@P,...>
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_zip",
+        None,
+        "<>",
+        PlacementError,
+        """
+        federated_zip needs a struct of placed values
+          found     <>
+          expected  <{A}@P,{B}@P,...>
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_aggregate",
+        None,
+        fold(accumulate="(<int32,int32> -> int32)"),
+        TypeMismatchError,
+        """
+        federated_aggregate needs a function that takes <int32,str>
+          found     (<int32,int32> -> int32)
+                    which differs at [1]: int32 is not str
+          expected  (<int32,str> -> U)
+          at        .accumulate of the argument, HERE
+        """,
+    ),
+    (
+        "federated_aggregate",
+        None,
+        fold(accumulate="(<int32,str> -> int64)"),
+        TypeMismatchError,
+        """
+        federated_aggregate needs a function that returns int32
+          found     (<int32,str> -> int64)
+          expected  (... -> int32)
+          at        .accumulate of the argument, HERE
+        """,
+    ),
+    (
+        "federated_aggregate",
+        None,
+        fold(merge="(<int32,int32> -> <int32>)"),
+        TypeMismatchError,
+        """
+        federated_aggregate needs a function that returns int32
+          found     (<int32,int32> -> <int32>)
+          expected  (... -> int32)
+          at        .merge of the argument, HERE
+        """,
+    ),
+    (
+        "federated_aggregate",
+        None,
+        fold(zero="int64", accumulate="(<int64,str> -> int64)", merge="(<int64,int64> -> int64)"),
+        TypeMismatchError,
+        """
+        federated_aggregate needs a function that takes int64
+          found     (int32 -> int32)
+                    which differs at the top: int32 is not int64
+          expected  (int64 -> U)
+          at        .report of the argument, HERE
+        """,
+    ),
+    (
+        "federated_sum",
+        None,
+        "<w=float32[10],b=float32>@SERVER",
+        PlacementError,
+        """
+        federated_sum needs a value at CLIENTS
+          found     <w=float32[10],b=float32>@SERVER
+          expected  {T}@CLIENTS
+          at        the argument, HERE
+          hint      it is already one value at the server; use it as it is, or broadcast it first
+        """,
+    ),
+    (
+        "federated_sum",
+        None,
+        "{<delta=<w=bool>>}@CLIENTS",
+        TypeMismatchError,
+        """
+        federated_sum needs numbers of known shape
+          found     bool
+          expected  tensors of numbers
+          at        .delta.w of the argument, HERE
+        """,
+    ),
+    (
+        "federated_sum",
+        None,
+        "{<str>}@CLIENTS",
+        TypeMismatchError,
+        """
+        federated_sum needs numbers of known shape
+          found     str
+          expected  tensors of numbers
+          at        [0] of the argument, HERE
+        """,
+    ),
+    (
+        "federated_sum",
+        None,
+        "{float32[?]}@CLIENTS",
+        TypeMismatchError,
+        """
+        federated_sum needs numbers of known shape
+          found     float32[?]
+          expected  tensors of numbers
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_sum",
+        None,
+        "{float32*}@CLIENTS",
+        TypeMismatchError,
+        """
+        federated_sum needs numbers of known shape
+          found     float32*
+          expected  tensors of numbers
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_mean",
+        None,
+        "{<float32,int32>}@CLIENTS",
+        TypeMismatchError,
+        """
+        federated_mean needs floating point or complex numbers of known shape
+          found     int32
+          expected  tensors of floating point or complex numbers
+          at        [1] of the argument, HERE
+        """,
+    ),
+    (
+        "federated_weighted_mean",
+        None,
+        "<value={float32}@CLIENTS,weight=float32@SERVER>",
+        PlacementError,
+        """
+        federated_weighted_mean needs a value at CLIENTS
+          found     float32@SERVER
+          expected  {T}@CLIENTS
+          at        .weight of the argument, HERE
+          hint      it is already one value at the server; use it as it is, or broadcast it first
+        """,
+    ),
+    (
+        "federated_weighted_mean",
+        None,
+        "<value={float32}@CLIENTS,weight={float32[1]}@CLIENTS>",
+        TypeMismatchError,
+        """
+        federated_weighted_mean needs a weight that is one number
+          found     float32[1]
+          expected  a scalar number
+          at        .weight of the argument, HERE
+        """,
+    ),
+    (
+        "federated_weighted_mean",
+        None,
+        "<value={int32}@CLIENTS,weight={float32}@CLIENTS>",
+        TypeMismatchError,
+        """
+        federated_weighted_mean needs floating point or complex numbers of known shape
+          found     int32
+          expected  tensors of floating point or complex numbers
+          at        .value of the argument, HERE
+        """,
+    ),
+    (
+        "federated_min",
+        None,
+        "{complex64}@CLIENTS",
+        TypeMismatchError,
+        """
+        federated_min needs integers or floating point numbers of known shape
+          found     complex64
+          expected  tensors of integers or floating point numbers
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_max",
+        None,
+        "<{int32}@CLIENTS,{int32}@CLIENTS>",
+        PlacementError,
+        """
+        federated_max needs a value at CLIENTS
+          found     <{int32}@CLIENTS,{int32}@CLIENTS>
+          expected  {T}@CLIENTS
+          at        the argument, HERE
+          hint      zip the parts into one value with federated_zip
+        """,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "placement", "argument", "sort", "message"), CASES, ids=[f"{c[0]} {c[2]}" for c in CASES]
+)
+def test_the_user_sees_what_was_found_and_what_to_do(
+    refused,
+    name: str,
+    placement: PlacementLiteral | None,
+    argument: str,
+    sort: type[FoedusError],
+    message: str,
+):
+    with refused(sort, message):
+        result_type(name, parse(argument), placement)

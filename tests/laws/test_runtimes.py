@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every runtime gives what the reference gives, on every example program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from foedus import runtime
+from foedus.lang import Computation
+
+from . import runtime_laws as laws
+from .example_operators import OPERATORS
+from .example_programs import VALUES, Example
+from .example_sequences import SEQUENCES, coupled, padded
+
+RUNTIMES = {"local": runtime.local}
+COUNTING = {"local": runtime.local}
+"""Those that compile, and count what they compiled and called."""
+
+EXAMPLES = [*VALUES, *SEQUENCES, *OPERATORS]
+COUNTED = (
+    "three_levels",
+    "keys",
+    "padded_batches",
+    "coupled_batches",
+    "ready_made_batches",
+    "noise_in_a_fold",
+)
+"""Examples enough for laws that are about calls, not about values."""
+REORDERED = (
+    "sum_of_floats",
+    "mean_of_vectors",
+    "aggregate_of_moments",
+    "three_levels",
+    "padded_batches",
+    "means_of_regions",
+)
+"""Examples whose sums of floats would show another order of clients, though not so much that they
+disagree."""
+
+
+NO_CLIENTS = (
+    "arguments_passed_on",
+    "two_cohorts_in_different_order",
+    "nothing_in_structs",
+    "transforms_in_local_code",
+    "transforms_of_batches",
+    "sums_of_regions",
+    "secure_sums",
+    "selections",
+    "host_code_and_strings",
+)
+
+
+def open_bug(example: Example, count: int) -> str | None:
+    """Why a case is known to fail."""
+    if count == 0 and example.name in NO_CLIENTS:
+        return "without clients, nothing is kept for what is not reduced to the server in the same pass"
+    if example.name == "declared shuffle, repeated in code" and count:
+        return "the reference gives each repetition in local code the same declared order"
+    return None
+
+
+def case(example: Example, count: int) -> Any:
+    why = open_bug(example, count)
+    marks = [pytest.mark.xfail(reason=why, strict=True)] if why else []
+    return pytest.param(example, count, id=f"{example.name}-{count}", marks=marks)
+
+
+CASES = [case(example, count) for example in EXAMPLES for count in example.counts]
+
+each_runtime = pytest.mark.parametrize("make", RUNTIMES.values(), ids=RUNTIMES)
+each_counting = pytest.mark.parametrize("make", COUNTING.values(), ids=COUNTING)
+
+
+@each_runtime
+@pytest.mark.parametrize(("example", "count"), CASES)
+def test_it_gives_what_the_reference_gives_in_any_order(make: Any, example: Example, count: int):
+    assert laws.agrees(make, example, count) == []
+
+
+@each_runtime
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.name in REORDERED], ids=lambda e: e.name)
+def test_the_order_of_clients_changes_no_bit(make: Any, example: Example):
+    assert laws.ignores_order(make, example, example.counts[-1]) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
+def test_the_reference_logs_what_is_explained(example: Example):
+    assert laws.logs_what_is_explained(example, 3) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
+def test_derived_operators_mean_their_bodies(example: Example):
+    assert laws.equals_its_expansion(example, 3) == []
+
+
+@each_counting
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.name in COUNTED], ids=lambda e: e.name)
+def test_a_second_round_compiles_nothing(make: Any, example: Example):
+    assert laws.compiles_once(make, example, example.counts[-1]) == []
+
+
+@each_counting
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.name in COUNTED], ids=lambda e: e.name)
+def test_a_round_calls_few_programs(make: Any, example: Example):
+    assert laws.calls_few_programs(make, example, example.counts[-1]) == []
+
+
+@each_counting
+@pytest.mark.parametrize(
+    ("program", "most"),
+    [
+        pytest.param(padded, 1, id="padded"),
+        pytest.param(
+            coupled,
+            5,
+            id="coupled",
+            marks=pytest.mark.xfail(reason="it compiles for each new length of a client", strict=True),
+        ),
+    ],
+)
+def test_new_cohorts_compile_little(make: Any, program: Computation, most: int):
+    """Padded code once; coupled code at most once for each length of a batch, and for a first cohort."""
+    assert laws.compiles_few_programs_for_new_cohorts(make, program, most) == []
