@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seconds a round of federated averaging: prints one JSON line.
 
-The data are synthetic clients in the folder BENCH_HOME/data: img_x.npy, img_y.npy, img_off.npy (images), text_x.npy, text_y.npy,
-text_off.npy (sequences), and init_softmax.npz, init_cnn.npz, init_lstm.npz (initial weights a0, a1, ...). ``x`` has all examples, one
+The data are synthetic clients in the folder BENCH_HOME/data: img_x.npy, img_y.npy, img_off.npy (images),
+text_x.npy, text_y.npy,
+text_off.npy (sequences), and init_softmax.npz, init_cnn.npz, init_lstm.npz (initial weights a0, a1, ...).
+``x`` has all examples, one
 client after another; ``off`` says where each client begins.
 """
 
@@ -20,7 +22,15 @@ import numpy as np
 
 WORKLOADS = {
     "W1": {"model": "softmax", "pool": 340, "cohort": 10, "rate": 0.1, "batch": 20, "rounds": 60, "warm": 10},
-    "W2": {"model": "softmax", "pool": 3400, "cohort": 1000, "rate": 0.1, "batch": 20, "rounds": 8, "warm": 2},
+    "W2": {
+        "model": "softmax",
+        "pool": 3400,
+        "cohort": 1000,
+        "rate": 0.1,
+        "batch": 20,
+        "rounds": 8,
+        "warm": 2,
+    },
     "W3": {"model": "cnn", "pool": 340, "cohort": 10, "rate": 0.1, "batch": 20, "rounds": 8, "warm": 3},
     "W4": {"model": "lstm", "pool": 100, "cohort": 10, "rate": 1.0, "batch": 4, "rounds": 6, "warm": 2},
 }
@@ -38,11 +48,21 @@ def process_start() -> float:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workload", choices=WORKLOADS, default="W1", help="W1, W2: softmax; W3: CNN; W4: LSTM")
-    parser.add_argument("--rounds", type=int, help="rounds, the warm-up included; by default the workload's own")
-    parser.add_argument("--patches", action="store_true", help="write convolutions as matrix products over patches")
-    parser.add_argument("--no-dropout", action="store_true", help="leave dropout out, to compare weights exactly")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--workload", choices=WORKLOADS, default="W1", help="W1, W2: softmax; W3: CNN; W4: LSTM"
+    )
+    parser.add_argument(
+        "--rounds", type=int, help="rounds, the warm-up included; by default the workload's own"
+    )
+    parser.add_argument(
+        "--patches", action="store_true", help="write convolutions as matrix products over patches"
+    )
+    parser.add_argument(
+        "--no-dropout", action="store_true", help="leave dropout out, to compare weights exactly"
+    )
     return parser.parse_args()
 
 
@@ -83,7 +103,9 @@ def main() -> None:
     rounds = options.rounds or workload["rounds"]
     state, times, first = process.initialize(), [], 0.0
     for number in range(1, rounds + 1):
-        chosen = np.random.RandomState(1000 + number).choice(workload["pool"], workload["cohort"], replace=False)
+        chosen = np.random.RandomState(1000 + number).choice(
+            workload["pool"], workload["cohort"], replace=False
+        )
         begin = time.perf_counter()
         state = process.next(state, data.cohort(chosen.tolist())).state
         times.append(time.perf_counter() - begin)

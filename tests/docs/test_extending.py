@@ -40,7 +40,9 @@ def extended(monkeypatch):
                     monkeypatch.setattr(module, name, getattr(module, name))
             names = dict(vars(module))
             for name in ("Tensor", "np"):
-                names.setdefault(name, {"Tensor": fd.types.Tensor, "np": importlib.import_module("numpy")}[name])
+                names.setdefault(
+                    name, {"Tensor": fd.types.Tensor, "np": importlib.import_module("numpy")}[name]
+                )
             exec(compile(source, title, "exec"), names)
             for name in re.findall(r"^def (\w+)", source, re.MULTILINE):
                 monkeypatch.setattr(module, name, names[name], raising=False)

@@ -112,13 +112,13 @@ def test_a_page_says_who_sees_what():
     for line in (
         "a client receives4 bytes",
         "a client sends12 bytes",
-        "in all, both ways16,080 bytes",
+        "in all, both ways16.1 kB",
         "up as raw collection1 value",
         "up as plain sum3 values",
         "up as secure sumnothing",
         "Has from the start: target=float32@SERVER",
         "The server receives 2 values from each member of REGIONS as plain sums: its code sees only totals,",
-        "federated_mean: value float32, 4 bytes (no. 4)",
+        "federated_mean: value float32, 4 bytes (no.\u00a04)",
         "The server receives 1 value from each client as a raw collection: its code sees every single value.",
         "REGIONS5 members",
         "Each member of REGIONS receives 1 value from the server as a copy.",
@@ -174,5 +174,5 @@ def test_like_crossings_are_listed_together():
         return (fd.federated_max(x), *parts)
 
     text = Page(fd.explain(sums).to_html()).text
-    assert "federated_sum: value float32, 4 bytes each (no. 1–12)" in text
+    assert "federated_sum: value float32, 4 bytes each (no.\u00a01–12)" in text
     assert "[6]=float32@SERVER and 6 more" in text

@@ -55,6 +55,7 @@ def test_learning_in_twenty(run, tmp_path):
 
 def test_every_command_of_the_readme_exists():
     from click.testing import CliRunner
+
     from foedus.cli._command import cli
 
     commands = re.findall(r"^    foedus ([a-z ]+)", README, re.MULTILINE)

@@ -81,7 +81,9 @@ def a_client_is_dropped(original: Any) -> Any:
 
 @mutant(f"{PASS}:_merged", "mean_of_vectors", 33)
 def a_client_counts_twice(original: Any) -> Any:
-    twice = lambda x: jnp.concatenate([x, x[:1]])  # noqa: E731
+    def twice(x: Any) -> Any:
+        return jnp.concatenate([x, x[:1]])
+
     return lambda monoid, partials, n: original(monoid, each_leaf(twice, partials), n + 1)
 
 
@@ -214,7 +216,9 @@ def remainders_of_negative_numbers_are_negative(original: Any) -> Any:
     def add(one: Any, other: Any) -> Any:
         return jax.tree.map(lambda a, b: jnp.fmod(a + b.astype("int64"), 1000), one, other)
 
-    change = lambda monoid: replace(monoid, accumulate=add, merge=add)  # noqa: E731
+    def change(monoid: Any) -> Any:
+        return replace(monoid, accumulate=add, merge=add)
+
     return in_place_of("federated_secure_modular_sum", change)(original)
 
 
@@ -251,7 +255,7 @@ def padding_counts_as_examples(original: Any) -> Any:
     return wrong
 
 
-@mutant(f"{FLAT}:FlatSequence._at_exact_size", "coupled_batches", 1)
+@mutant(f"{FLAT}:FlatSequence._at_exact_size", "coupled_batches", 33)
 def coupled_code_sees_padding(original: Any) -> Any:
     def wrong(self: Any, step: Any, carry: Any, rows: Any, size: Any) -> Any:
         padded = self._read(replace(rows, mask=jnp.arange(rows.length) < size))

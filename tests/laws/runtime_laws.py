@@ -122,7 +122,8 @@ def in_order(result: Any, type_: Type, order: list[int]) -> Any:
     """A result with its values at clients in another order."""
     match type_:
         case Federated(_, placement, all_equal) if placement == CLIENTS and not all_equal:
-            return [result[i] for i in order] if isinstance(result, list) else result
+            fits = isinstance(result, list) and len(result) == len(order)
+            return [result[i] for i in order] if fits else result
         case Struct(fields):
             parts = parts_of(result) or ()
             return pack(

@@ -57,8 +57,13 @@ def build(apply: Any, **settings: Any) -> LearningProcess:
 
 def clients(sizes: dict[str, int]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    draw = lambda n: rng.normal(size=(n, FEATURES)).astype(np.float32)  # noqa: E731
-    return {i: {"x": draw(n), "y": rng.integers(0, 2, n).astype(np.int32)} for i, n in sizes.items()}
+    return {
+        i: {
+            "x": rng.normal(size=(n, FEATURES)).astype(np.float32),
+            "y": rng.integers(0, 2, n).astype(np.int32),
+        }
+        for i, n in sizes.items()
+    }
 
 
 def in_batches(data: dict[str, Any]) -> dict[str, Any]:

@@ -42,23 +42,8 @@ REORDERED = (
 disagree."""
 
 
-NO_CLIENTS = (
-    "arguments_passed_on",
-    "two_cohorts_in_different_order",
-    "nothing_in_structs",
-    "transforms_in_local_code",
-    "transforms_of_batches",
-    "sums_of_regions",
-    "secure_sums",
-    "selections",
-    "host_code_and_strings",
-)
-
-
 def open_bug(example: Example, count: int) -> str | None:
     """Why a case is known to fail."""
-    if count == 0 and example.name in NO_CLIENTS:
-        return "without clients, nothing is kept for what is not reduced to the server in the same pass"
     if example.name == "declared shuffle, repeated in code" and count:
         return "the reference gives each repetition in local code the same declared order"
     return None

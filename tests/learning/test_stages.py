@@ -30,7 +30,7 @@ from foedus.learning import (
 )
 from foedus.learning.algorithms import fed_avg, fed_eval
 from foedus.process import Output, Process
-from foedus.types import EMPTY, Type
+from foedus.types import EMPTY, Struct, Type
 
 from .small_models import CLASSES, FEATURES, clients, model_of
 
@@ -127,7 +127,8 @@ class Spoilt(Aggregator):
     def create(self, value_type: Type, weight_type: Type = EMPTY) -> Process:
         inner = aggregators.mean().create(value_type, weight_type)
         parameter = inner.next.type.parameter
-        types = [t for _, t in parameter.fields]  # pyright: ignore
+        assert isinstance(parameter, Struct)
+        types = [t for _, t in parameter.fields]
 
         @fd.computation(*types)
         def next_(state: Any, value: Any, weight: Any) -> Any:
@@ -192,12 +193,14 @@ def test_a_weighting_is_no_text(refused: Any):
 def stages(**others: Any) -> Any:
     """The stages of federated averaging, some exchanged."""
     model = model_of(coupled=False)
-    trainable = model.weights_type.fields[0][1]  # pyright: ignore
+    weights = model.weights_type
+    assert isinstance(weights, Struct)
+    trainable = weights.fields[0][1]
     return {
         "distributor": broadcast_weights(model.weights_type),
         "client_work": train_locally(model, optax.sgd(0.1), batches=BATCHES, weighting=Weighting.UNIFORM),
         "aggregator": aggregators.mean().create(trainable, fd.float32),
-        "finaliser": apply_update(optax.sgd(1.0), model.weights_type),  # pyright: ignore
+        "finaliser": apply_update(optax.sgd(1.0), weights),
         "evaluation": fed_eval(model),
         "name": "mine",
     } | others, model

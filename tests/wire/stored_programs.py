@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""A kind of leaf that is only a word, bodies of programs made by hand, and comparing types with containers."""
+"""A kind of leaf that is only a word, bodies of programs made by hand, and comparing types with
+containers.
+"""
 
 from __future__ import annotations
 

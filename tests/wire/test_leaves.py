@@ -88,9 +88,7 @@ def test_a_trusted_sender_needs_no_child(children: list[int]):
 def test_a_digest_is_made_of_what_was_read():
     """A sender cannot pass code off as other code: the digest is not in the bytes."""
     one = leaf_of(wire.decode_program(wire.encode_program(program()), sender=Sender.TRUSTED))
-    other = leaf_of(
-        wire.decode_program(wire.encode_program(program(lambda x: x / 4)), sender=Sender.TRUSTED)
-    )
+    other = leaf_of(wire.decode_program(wire.encode_program(program(lambda x: x / 4)), sender=Sender.TRUSTED))
     assert one.type == other.type
     assert one.digest != other.digest
     assert one.digest == leaf_of(wire.decode_program(wire.encode_program(program()))).digest

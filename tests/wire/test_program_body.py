@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies of programs that somebody made up, under a right checksum: each is refused, soon and in little memory."""
+"""Bodies of programs that somebody made up, under a right checksum: each is refused, soon and in little
+memory.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ NOTHING: Items = (1, 0, 0, 0, 0)
 ONE = b"\x90" + stream(b"\7\0\0\0")
 """The number seven, as a tensor of int32."""
 SECONDS = 8
-"""How long refusing a body may take on a slow machine, and for each byte ``SECONDS_PER_BYTE`` more: about four
+"""How long refusing a body may take on a slow machine, and for each byte ``SECONDS_PER_BYTE`` more: about
+four
 times what it takes."""
 SECONDS_PER_BYTE = 4e-6
 
@@ -97,7 +100,10 @@ def test_a_made_up_body_is_refused(data: bytes, found: str):
             program_of(*typed("int32", "bool"), 2, 0, "x", 0, 6, 1, "x", 1, 0),
             "'x' is used at another type than it has",
         ),
-        (program_of(*typed("(int32 -> int32)"), 1, 2, "make_coffee", 0), "There is no operator 'make_coffee'"),
+        (
+            program_of(*typed("(int32 -> int32)"), 1, 2, "make_coffee", 0),
+            "There is no operator 'make_coffee'",
+        ),
         (
             program_of(*typed("(int32 -> int32)"), 1, 2, "federated_sum", 0),
             "federated_sum needs a value at CLIENTS",
@@ -193,5 +199,7 @@ def test_a_bomb_takes_little_memory():
 
 
 def test_the_limits_leave_room_for_what_people_write():
-    """A learning process for a model of 300 arrays has some 400 nodes, most with types of 300 to 2,000 parts."""
-    assert 400 * 2_000 * 4 < _extent.MOST_WORK
+    """A learning process for a model of 300 arrays has some 400 nodes, most with types of 300 to 2,000
+    parts.
+    """
+    assert _extent.MOST_WORK > 400 * 2_000 * 4

@@ -1,8 +1,10 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""Mutations of what was written, with the checksum made right again, so that they reach the readers of bodies.
+"""Mutations of what was written, with the checksum made right again, so that they reach the readers of
+bodies.
 
-Whatever comes out is a typed error, or what such bytes may well mean: a program that is written again and read
+Whatever comes out is a typed error, or what such bytes may well mean: a program that is written again and
+read
 again.
 """
 
@@ -26,6 +28,7 @@ from foedus.wire._envelope import HEAD, Content, seal
 from foedus.wire._stream import Writer
 
 from .stored_programs import stream, with_words, word
+
 
 @fd.computation(fd.at_clients(types.to_type({"x": "float32", "w": "float32"})), fd.at_server(types.KEY))
 def averages(values: Any, key: Any) -> Any:
@@ -123,7 +126,7 @@ def test_every_byte_of_a_body_matters(words: None):
 
 
 @settings(max_examples=500)
-@given(st.text("<>{}[](),=*@?.-> abint32CLIENTSERVERTfloat_\"\\0", max_size=60) | st.text(max_size=30))
+@given(st.text('<>{}[](),=*@?.-> abint32CLIENTSERVERTfloat_"\\0', max_size=60) | st.text(max_size=30))
 def test_texts_of_types(text: str):
     writer = Writer()
     writer.item(text)

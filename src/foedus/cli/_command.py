@@ -31,8 +31,8 @@ def cli() -> None:
     type=click.Choice(["digits", "emnist"]),
     default="digits",
     show_default=True,
-    help="digits: 8x8 pixels on 14 writing forms, part of the package. emnist: 28x28 pixels by hundreds of writers, "
-    "from your own file (see FOEDUS_DATA_DIR) or downloaded once.",
+    help="digits: 8x8 pixels on 14 writing forms, part of the package. emnist: 28x28 pixels by hundreds of "
+    "writers, from your own file (see FOEDUS_DATA_DIR) or downloaded once.",
 )
 @click.option(
     "--rounds", type=click.IntRange(min=1), help="Rounds of training; by default what the data need."
@@ -42,13 +42,14 @@ def cli() -> None:
 @click.option(
     "--into",
     type=click.Path(file_okay=True, dir_okay=True),
-    help="Folder for checkpoints, metrics.csv and curves.png; by default runs/demo, or runs/demo-emnist. The same call goes "
-    "on where an interrupted one stopped.",
+    help="Folder for checkpoints, metrics.csv and curves.png; by default runs/demo, or runs/demo-emnist. The same "
+    "call goes on where an interrupted one stopped.",
 )
 def demo(data: str, rounds: int | None, clients: int | None, seed: int, into: str | None) -> None:
     """Train a small network with federated averaging and show how well it reads unseen handwriting.
 
-    Takes less than a minute on two cores. Leaves checkpoints, a table of metrics and a drawing of the learning curves.
+    Takes less than a minute on two cores. Leaves checkpoints, a table of metrics and a drawing of the
+    learning curves.
     """
     from foedus.cli._demo import run_demo
 

@@ -15,7 +15,9 @@ _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 def is_users_code(path: str) -> bool:
-    """Whether a source file is the user's, and not Foedus, the standard library, an installed package or a command."""
+    """Whether a source file is the user's, and not Foedus, the standard library, an installed package or a
+    command.
+    """
     if path.startswith((_PACKAGE, _STANDARD_LIBRARY)) or any(part in path for part in _FOREIGN):
         return False
     return path.endswith(".py") or path.startswith(("<ipython", "<stdin", "<string", "<doctest"))

@@ -150,13 +150,13 @@ def _draw_arrow(svg: Element, arrow: _Arrow, x: float, lane: float, tops: dict[s
     _draw_number(group, arrow.numbers, (x, middle))
     if lane >= _WIDE_LANE:
         lines = [_cut(line, int(lane - 30) // 6) for line in _named(arrow)]
-        lines += [_bytes(arrow.size), arrow.way.value.removesuffix(" collection")]
+        lines += [rounded(arrow.size), arrow.way.value.removesuffix(" collection")]
         beside = x + 6 + max(11.0, 4.0 * len(arrow.numbers) + 5)
         top = middle - 7.5 * (len(lines) - 1) + 4
         for i, line in enumerate(lines):
             _text(group, line, (beside, top + 15 * i), "label" if i < len(lines) - 2 else "size")
     elif lane >= 26:
-        beside = _text(group, _bytes(arrow.size), (x + 15, middle + 34), "size")
+        beside = _text(group, rounded(arrow.size), (x + 15, middle + 34), "size")
         beside.set("transform", f"rotate(-90 {_number(x + 15)} {_number(middle + 34)})")
 
 
@@ -193,8 +193,8 @@ def _told(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def _bytes(size: int | None) -> str:
-    """A rounded number of bytes."""
+def rounded(size: int | None) -> str:
+    """A number of bytes with three digits and a unit."""
     if size is None:
         return "? B"
     value, unit = float(size), "B"

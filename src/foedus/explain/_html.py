@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from foedus.explain._drawing import css_class, drawing
+from foedus.explain._drawing import css_class, drawing, rounded
 from foedus.explain._overview import (
     MEANING,
     Overview,
@@ -93,7 +93,7 @@ def _short_facts(body: Element, view: Overview) -> None:
         _fact(facts, "a client sends", f"{_size(clients.bytes_to_above())}")
     together = total(row.in_all for row in view.rows)
     if together is not None:
-        _fact(facts, "in all, both ways", f"{together:,} bytes")
+        _fact(facts, "in all, both ways", rounded(together))
     for way in (Way.RAW, Way.PLAIN_SUM, Way.SECURE_SUM, Way.HIDDEN):
         number = sum(row.up and row.way is way for row in view.rows)
         if number or way is not Way.HIDDEN:
@@ -165,7 +165,7 @@ def _received(card: Element, origin: str, rows: list[Row]) -> None:
         item = _add(items, "li", f"{label} ")
         code = _add(item, "code", short(t))
         code.tail = f", {_size(same[0].crossing.bytes_per_client)}{' each' if len(same) > 1 else ''} "
-        _add(item, "span", f"(no. {_numbers([row.number for row in same])})", "soft")
+        _add(item, "span", f"(no.\u00a0{_numbers([row.number for row in same])})", "soft")
 
 
 def _numbers(numbers: list[int]) -> str:

@@ -55,7 +55,7 @@ td:first-child.number, th:first-child.number { width: 1%; }
 .copy { --way: var(--copy); } .plain-sum { --way: var(--sum); } .secure-sum { --way: var(--secure); }
 .raw-collection { --way: var(--raw); } .hidden { --way: var(--hidden); }
 .fact.plain-sum dd, .fact.secure-sum dd, .fact.raw-collection dd, .fact.hidden dd { color: var(--way); }
-svg { display: block; width: 100%; min-width: 600px; height: auto; }
+svg { display: block; width: 100%; min-width: 800px; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 svg .band { fill: var(--band); stroke: var(--line); }
 svg .program { fill: none; stroke-dasharray: 4 4; }

@@ -17,7 +17,8 @@ _MANY_BYTES = 2**25
 
 
 def frozen(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose captured NumPy arrays are copies, so that changing them later does not change the program.
+    """A function whose captured NumPy arrays are copies, so that changing them later does not change the
+    program.
 
     Args:
         fn: The user's function.
@@ -64,8 +65,8 @@ def warn_of_large(constants: Iterable[Any], name: str) -> None:
     total = sum(getattr(constant, "nbytes", 0) for constant in constants)
     if total > _MANY_BYTES:
         warnings.warn(
-            f"The local code {name!r} has captured arrays of {total / 2**20:.0f} MiB ({user_line()}), which become part of "
-            "the program; pass them as an argument",
+            f"The local code {name!r} has captured arrays of {total / 2**20:.0f} MiB ({user_line()}), which "
+            "become part of the program; pass them as an argument",
             LargeConstantWarning,
             stacklevel=2,
         )

@@ -39,9 +39,11 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 CONVENTION = 1
 """The version of the calling convention."""
 LEAST_ROWS = 512
-"""Rows that columns have behind the last real one, which is what the local runtime gives them."""
+"""Rows that columns have behind the last real one: what the local runtime gives them, so that a leaf with
+smaller batches can read columns where they are."""
 MOST_EXACT_ROWS = 64
 """The largest batches that an exact fold can have in a leaf that travels."""
+MOST_LEAST_ROWS = 1 << 20
 HEAD = struct.Struct("<HI")
 
 _FRAMES = "jax_traceback_in_locations_limit"
@@ -50,7 +52,16 @@ _frames_lock = threading.Lock()
 
 @final
 class OpenLengths:
-    """Implements ``foedus.data.Hints`` for sequences of which nothing is known."""
+    """Implements ``foedus.data.Hints`` for sequences of which nothing is known.
+
+    Args:
+        least_rows: How many rows columns have behind the last real one.
+    """
+
+    def __init__(self, least_rows: int) -> None:
+        self.least_rows = least_rows
+        self.largest_batch = 0
+        """Of all that the code made; what does not fit into ``least_rows`` must be exported anew."""
 
     def counts(self) -> tuple[int, ...]:
         """All lengths that lead to another size of a last batch; see ``BoundedSequence``."""
@@ -66,7 +77,7 @@ class OpenLengths:
 
     def slack(self) -> int:
         """See ``Hints.slack``."""
-        return LEAST_ROWS
+        return self.least_rows
 
 
 def _refuse_stored_batches() -> NoReturn:
@@ -85,11 +96,13 @@ class BoundedSequence(Sequence):
 
     Args:
         inner: What does the work.
+        lengths: What is told of its batches.
         size: The size of batches, None before there are any.
         mapped: Whether batches go through a function, after which padded folds are exact too.
     """
 
     inner: Sequence
+    lengths: OpenLengths
     size: int | None = None
     mapped: bool = False
 
@@ -100,6 +113,7 @@ class BoundedSequence(Sequence):
 
     def batch(self, size: int) -> Sequence:
         """See ``Sequence.batch``."""
+        self.lengths.largest_batch = max(self.lengths.largest_batch, size)
         return replace(self, inner=self.inner.batch(size), size=size)
 
     def repeat(self, count: int) -> Sequence:
@@ -154,34 +168,59 @@ def export_leaf(call: Callable[[Any], Any], type_: Function) -> bytes:
     Raises:
         UnsupportedError: If it has no form for all lengths and platforms; the error says why.
     """
-    parameter = type_.parameter
     try:
-        exported = _exported(call, parameter, one_length=False)
+        return _export(call, type_.parameter, one_length=False)
     except FoedusError:
         raise
     except Exception as error:
-        if parameter is None or not _has_open_tensors(parameter):
+        if type_.parameter is None or not _has_open_tensors(type_.parameter):
             raise _no_form(error, type_) from error
-        # Tensors that are of one length wherever the function works, such as the operands of a sum.
-        try:
-            exported = _exported(call, parameter, one_length=True)
-        except FoedusError:
-            raise
-        except Exception as again:
-            raise _no_form(again, type_) from again
-    return HEAD.pack(CONVENTION, LEAST_ROWS) + bytes(exported.serialize())
+    # Tensors that are of one length wherever the function works, such as the operands of a sum.
+    try:
+        return _export(call, type_.parameter, one_length=True)
+    except FoedusError:
+        raise
+    except Exception as error:
+        raise _no_form(error, type_) from error
 
 
-def _exported(call: Callable[[Any], Any], parameter: Type | None, *, one_length: bool) -> export.Exported:
+def _export(
+    call: Callable[[Any], Any],
+    parameter: Type | None,
+    *,
+    one_length: bool,
+    least_rows: int = LEAST_ROWS,
+) -> bytes:
+    lengths = OpenLengths(least_rows)
+
     def leaf(*flat: Any) -> tuple[Any, ...]:
-        plain = None if parameter is None else from_flat(iter(flat), parameter, OpenLengths())
+        plain = None if parameter is None else from_flat(iter(flat), parameter, lengths)
         return tuple(flat_columns(call(plain)))
 
-    with jax.enable_x64(True), _without_source_lines():
-        arguments: list[jax.ShapeDtypeStruct] = []
-        if parameter is not None:
-            arguments = abstract_arguments(parameter, least_rows=LEAST_ROWS, one_length=one_length)
-        return export.export(jax.jit(leaf, keep_unused=True), platforms=PLATFORMS)(*arguments)
+    try:
+        with jax.enable_x64(True), _without_source_lines():
+            arguments: list[jax.ShapeDtypeStruct] = []
+            if parameter is not None:
+                arguments = abstract_arguments(parameter, least_rows=least_rows, one_length=one_length)
+            exported = export.export(jax.jit(leaf, keep_unused=True), platforms=PLATFORMS)(*arguments)
+    except Exception:
+        if lengths.largest_batch <= least_rows:
+            raise
+    else:
+        if lengths.largest_batch <= least_rows:
+            return HEAD.pack(CONVENTION, least_rows) + bytes(exported.serialize())
+    if lengths.largest_batch > MOST_LEAST_ROWS:
+        raise UnsupportedError(
+            "Code with such large batches cannot be written to bytes",
+            found=f"batches of {lengths.largest_batch}",
+            expected=f"at most {MOST_LEAST_ROWS}",
+            at=place(),
+        )
+    return _export(call, parameter, one_length=one_length, least_rows=_bucket(lengths.largest_batch))
+
+
+def _bucket(size: int) -> int:
+    return 1 << (size - 1).bit_length()
 
 
 @contextmanager

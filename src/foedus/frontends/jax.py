@@ -77,7 +77,8 @@ def _to_user(plain: Any, type_: Type) -> Any:
             return EagerSequence.of(plain, partial(_to_user, type_=type_.element))
         case Span() if isinstance(type_, SequenceType):
             sequence = FlatSequence.of(plain, partial(_to_user, type_=type_.element))
-            return BoundedSequence(sequence) if isinstance(plain.hints, OpenLengths) else sequence
+            hints = plain.hints
+            return BoundedSequence(sequence, hints) if isinstance(hints, OpenLengths) else sequence
         case Sequence() if isinstance(type_, SequenceType):
             return plain.map(partial(_to_user, type_=type_.element))
         case tuple() if isinstance(type_, Struct):

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keras 3 on its JAX backend: models, losses and metrics as pure functions.
 
-Keras chooses its backend once a process, when it is first imported. Foedus chooses JAX if nobody has chosen before.
+Keras chooses its backend once a process, when it is first imported. Foedus chooses JAX if nobody has chosen
+before.
 """
 
 from __future__ import annotations
@@ -276,7 +277,7 @@ def open_metric(metric: Any) -> KerasMetric:
     started = [i for i, v in enumerate(made.variables) if np.any(np.asarray(v.value))]
     if started:
         raise ArgumentError(
-            f"The statistics of the metric {made.name!r} do not begin at zero, so they cannot be added over clients",
+            f"The statistics of the metric {made.name!r} do not begin at zero, and so do not add up",
             found=made.variables[started[0]].path,
             at=place("metrics"),
         )

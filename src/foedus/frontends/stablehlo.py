@@ -24,14 +24,13 @@ from jax import custom_batching, export
 from foedus.errors import CorruptDataError, FoedusError, TracingError, UnsupportedError, place
 from foedus.foreign import Encoded, NoJax
 from foedus.frontends._jax_calling import flat_arguments, from_flat, to_flat
-from foedus.frontends._jax_export import CONVENTION, HEAD
+from foedus.frontends._jax_export import CONVENTION, HEAD, MOST_LEAST_ROWS
 from foedus.ir import Foreign
 from foedus.types import STRING, Function, Sequence, Struct, Tensor, Type, walk
 
 __all__ = ["KIND"]
 
 _NAME = "stablehlo"
-_MOST_LEAST_ROWS = 1 << 16
 _SAMPLE = 3
 """The length that stands for unknown ones where a leaf is examined."""
 
@@ -127,7 +126,7 @@ class StablehloKind:
         convention, least_rows = HEAD.unpack_from(data)
         if convention != CONVENTION:
             _refuse(type_, f"calling convention {convention}", hint="install a newer version of Foedus")
-        if not 1 <= least_rows <= _MOST_LEAST_ROWS:
+        if not 1 <= least_rows <= MOST_LEAST_ROWS:
             _refuse(type_, f"{least_rows} spare rows")
         try:
             exported = export.deserialize(bytearray(data[HEAD.size :]))

@@ -23,7 +23,8 @@ def _fold(type_: Function, start: str, join: str) -> str:
     """An aggregate whose statistics are of the members' own type."""
     t = show(_source(type_).member)
     return (
-        f"(x:{show(_source(type_))} -> federated_aggregate@{_target(type_)}(<value=x,zero={start}:( -> {t})(),"
+        f"(x:{show(_source(type_))} -> federated_aggregate@{_target(type_)}("
+        f"<value=x,zero={start}:( -> {t})(),"
         f"accumulate=(a:<{t},{t}> -> {join}(a)),merge=(a:<{t},{t}> -> {join}(a)),report=(a:{t} -> a)>))"
     )
 

@@ -282,10 +282,11 @@ def weighted_mean(argument: Type, placement: PlacementLiteral | None) -> Type:
             TypeMismatchError, "a weight that is one number", member, "a scalar number", path=".weight"
         )
     result = _reduced(value_type, placement, _FLOATS, "floating point or complex numbers", ".value")
-    if isinstance(value_type, Federated) and isinstance(weight, Federated):
-        if value_type.placement != weight.placement:
-            expected = f"{{W}}@{value_type.placement}"
-            raise RuleError(PlacementError, "weights where the values are", weight, expected, path=".weight")
+    assert isinstance(value_type, Federated)
+    assert isinstance(weight, Federated)
+    if value_type.placement != weight.placement:
+        expected = f"{{W}}@{value_type.placement}"
+        raise RuleError(PlacementError, "weights where the values are", weight, expected, path=".weight")
     return result
 
 

@@ -41,7 +41,8 @@ class Row:
         placed: Whether the placement always prints, as in ``federated_value@CLIENTS``.
         nullary: Whether it takes no argument.
         body: For a derived operator: the text of a program that means the same, for its type.
-        built_in: Whether runtimes and explanations know a derived operator themselves, as they must know every other
+        built_in: Whether runtimes and explanations know a derived operator themselves, as they must know
+            every other
             one; where they do not, they replace it by its body.
     """
 
@@ -61,7 +62,10 @@ class Row:
 
 
 _AGGREGATE = "(<value={T}@P,zero=U,accumulate=(<U,T> -> U),merge=(<U,U> -> U),report=(U -> R)> -> R@Q)"
-_SELECT = "(<keys={int32[N]}@CLIENTS,max_key=int32@SERVER,server_value=S@SERVER,select_fn=(<S,int32> -> U)> -> {U*}@CLIENTS)"
+_SELECT = (
+    "(<keys={int32[N]}@CLIENTS,max_key=int32@SERVER,server_value=S@SERVER,select_fn=(<S,int32> -> U)> "
+    "-> {U*}@CLIENTS)"
+)
 _REDUCE = "({T}@P -> T@Q)"
 
 TABLE: dict[str, Row] = {

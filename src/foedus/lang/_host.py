@@ -44,11 +44,13 @@ class HostFunction:
 def host(*, returns: object) -> Callable[[Callable[..., Any]], HostFunction]:
     """Marks a Python function as host code: it is run as it is, once for each client, and never compiled.
 
-    For strings, hashing, parsing, and whatever else JAX cannot trace. Arrays arrive as NumPy arrays, strings as ``str``,
+    For strings, hashing, parsing, and whatever else JAX cannot trace. Arrays arrive as NumPy arrays, strings
+    as ``str``,
     sequences as something to iterate over. Explanations list host code, since it makes a stage slow.
 
     Args:
-        returns: The type of the result, as ``foedus.types.to_type`` takes it. What the function returns is checked.
+        returns: The type of the result, as ``foedus.types.to_type`` takes it. What the function returns is
+            checked.
 
     Returns:
         A decorator. The result can be given to an operator, or called inside a computation or outside of one.

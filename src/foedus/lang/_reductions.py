@@ -23,7 +23,8 @@ def federated_aggregate(
 ) -> Value:
     """Folds the clients' values into one at the server.
 
-    The order and the grouping of the fold are fixed by the clients' ids (spec, section "Numbers"), so the result does
+    The order and the grouping of the fold are fixed by the clients' ids (spec, section "Numbers"), so the
+    result does
     not depend on where and how it is computed.
 
     Args:
@@ -108,7 +109,8 @@ def federated_secure_sum(value: object, max_input: object, *, to: PlacementLiter
     Runtimes on one machine simulate the protection, and say so; the arithmetic is exact everywhere.
 
     Args:
-        value: ``{T}@CLIENTS``, integers from 0 to ``max_input``; anything else is an error that names the client.
+        value: ``{T}@CLIENTS``, integers from 0 to ``max_input``; anything else is an error that names the
+            client.
         max_input: The greatest integer a client may have: one for all, or a struct of them like ``T``.
         to: Where the result is.
 

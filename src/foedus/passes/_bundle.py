@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from foedus.ir import Node, Record, Selection
 from foedus.types import Struct, Type
@@ -25,6 +25,11 @@ def bundle(nodes: Iterable[tuple[str | None, Node]]) -> Node:
 def unnamed(nodes: Iterable[Node]) -> Node:
     """A bundle of values without names."""
     return bundle((None, node) for node in nodes)
+
+
+def named_parts(names: Collection[str], node: Node) -> dict[str, Node]:
+    """Names for the values in a bundle."""
+    return dict(zip(names, parts_of_bundle(node, len(names)), strict=True))
 
 
 def parts_of_bundle(node: Node, count: int) -> Sequence[Node]:

@@ -245,7 +245,7 @@ class _Cutter:
         if at == CLIENTS:
             return Part.WORK
         if at == SERVER:
-            if operator_of(node) == "federated_value":
+            if not inputs and operator_of(node) in ("federated_value", "federated_zip"):
                 return Part.FREE
             return Part.AFTER if inputs & {Part.UP, Part.AFTER} else Part.BEFORE
         self._require_no_way_back(name, inputs)

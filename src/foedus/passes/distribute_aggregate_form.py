@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""Distribute-aggregate form: a round as programs before, on the way down, at clients, on the way up, and after."""
+"""Distribute-aggregate form: a round as programs before it, on the way down, at clients, up, and after."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ class DistributeAggregateForm:
 
     Args:
         type: The type of the computation.
-        server_prepare: ``(S -> <sent=B,kept=K>)``, all at the server. What is kept is needed in the end, and not sent.
+        server_prepare: ``(S -> <sent=B,kept=K>)``, all at the server. What is kept is for the end, and not
+            sent.
         server_to_client_broadcast: ``(B -> C)``, from the server to the clients.
         client_work: ``(<data=D,received=C> -> W)``, all at the clients.
         client_to_server_aggregation: ``(W -> A)``, from the clients to the server.
-        server_result: ``(<kept=K,aggregates=A> -> R)``, all at the server; ``R`` is the result of the computation.
+        server_result: ``(<kept=K,aggregates=A> -> R)``, all at the server; ``R`` is the computation's result.
 
     Raises:
         CompositionError: If the programs do not fit together.
@@ -99,4 +100,6 @@ def _require_no(name: str, program: Node, flow: Flow) -> None:
     way = "down" if flow is Flow.DOWN else "up"
     for operator in _operators(program):
         if TABLE[operator.name].flow is flow:
-            raise _FIT.error(f"{name} moves values {way}", operator.name, f"no operator that moves values {way}")
+            raise _FIT.error(
+                f"{name} moves values {way}", operator.name, f"no operator that moves values {way}"
+            )

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from foedus.intrinsics import result_type
 from foedus.ir import Block, Call, Intrinsic, Lambda, Node, Record, Reference, Selection, constant
+from foedus.passes._round import arguments_of
 from foedus.passes.call_dominant import call_dominant
 from foedus.passes.map_reduce_form import SECURE_SUMS, MapReduceForm
-from foedus.passes._round import arguments_of
 from foedus.types import CLIENTS, EMPTY, SERVER, Federated, Function, PlacementLiteral, Struct, Type
 
 
@@ -55,14 +55,16 @@ def from_map_reduce(form: MapReduceForm) -> Lambda:
         form: The form.
 
     Returns:
-        A computation of the form's type, in call-dominant form, with one ``federated_aggregate`` and one secure
-        sum of each sort that the form has.
+        A computation of the form's type, in call-dominant form, with one ``federated_aggregate`` and one
+        secure sum of each sort that the form has.
     """
     writer = _Writer()
     parameter = None if form.type.parameter is None else Reference("p", form.type.parameter)
     server = _arguments(writer, parameter, SERVER)
     prepared = writer.map(form.prepare, server)
-    work = writer.map(form.work, _work_argument(writer, form, prepared, _arguments(writer, parameter, CLIENTS)))
+    work = writer.map(
+        form.work, _work_argument(writer, form, prepared, _arguments(writer, parameter, CLIENTS))
+    )
     totals = [("simple", _folded(writer, form, writer.part(work, 0)))]
     for i, (sort, bound) in enumerate(SECURE_SUMS.items()):
         part = writer.part(work, i + 1)
@@ -73,7 +75,7 @@ def from_map_reduce(form: MapReduceForm) -> Lambda:
     return call_dominant(Lambda(None if parameter is None else parameter.name, form.type.parameter, body))
 
 
-def _arguments(writer: _Writer, parameter: Reference | None, placement: PlacementLiteral) -> Reference:
+def _arguments(writer: _Writer, parameter: Reference | None, placement: PlacementLiteral) -> Node:
     """What a placement has of the argument: its one value, or all of them zipped."""
     if parameter is None:
         return writer.nothing(placement)

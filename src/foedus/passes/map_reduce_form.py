@@ -49,9 +49,9 @@ class MapReduceForm:
 
     In the types below, ``S`` is what the computation takes at the server and ``D`` what it takes at each
     client: the one value, or the struct of them where there are none or several. ``R`` is the type of its
-    result with the placements taken away; for a process ``<state=S,result=...,measurements=...>``. ``B`` holds
-    all that is broadcast, ``W``, ``U`` and ``A`` the parts of all folds, ``V1`` to ``V3`` the operands of the
-    secure sums: again the one value, or a struct of them.
+    result with the placements taken away; for a process ``<state=S,result=...,measurements=...>``. ``B``
+    holds all that is broadcast, ``W``, ``U`` and ``A`` the parts of all folds, ``V1`` to ``V3`` the operands
+    of the secure sums: again the one value, or a struct of them.
 
     Args:
         type: The type of the computation.
@@ -64,7 +64,8 @@ class MapReduceForm:
         accumulate: ``(<U,W> -> U)``.
         merge: ``(<U,U> -> U)``.
         report: ``(U -> A)``.
-        max_input: ``( -> M1)``, the greatest integers that ``V1`` may hold: one for all, or a struct like ``V1``.
+        max_input: ``( -> M1)``, the greatest integers that ``V1`` may hold: one for all, or a struct of them
+            like ``V1``.
         bitwidth: ``( -> M2)``, the bits of the integers in ``V2``.
         modulus: ``( -> M3)``, the moduli of ``V3``.
         update: ``(<server=S,simple=A,secure_sum=V1,secure_sum_bitwidth=V2,secure_modular_sum=V3> -> R)``.
@@ -96,15 +97,15 @@ class MapReduceForm:
         given = struct(data=data, broadcast=broadcast, keys=keys)
         simple, *secure = _FIT.fields("work", self.work, given, "simple", *SECURE_SUMS)
         state = _FIT.result("zero", self.zero, None)
-        _FIT.require(
-            "accumulate", state, _FIT.result("accumulate", self.accumulate, pair(state, simple))
-        )
+        _FIT.require("accumulate", state, _FIT.result("accumulate", self.accumulate, pair(state, simple)))
         _FIT.require("merge", state, _FIT.result("merge", self.merge, pair(state, state)))
         aggregate = _FIT.result("report", self.report, state)
         for bound, summed in zip(SECURE_SUMS.values(), secure, strict=True):
             found = _FIT.result(bound, self.programs[bound], None)
             if not _are_bounds(found, summed):
-                raise _FIT.error(f"{bound} does not match what is added", found, f"an integer, or a struct like {summed}")
+                raise _FIT.error(
+                    f"{bound} does not match what is added", found, f"an integer, or a struct like {summed}"
+                )
         total = struct(server=server, simple=aggregate, **dict(zip(SECURE_SUMS, secure, strict=True)))
         _FIT.require_same("update", unplaced(self.type.result), _FIT.result("update", self.update, total))
 

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from foedus.ir import Block, Lambda, Node, Record, Reference, Selection, free_names
-from foedus.passes._bundle import bundle_type, parts_of_bundle, unnamed
+from foedus.passes._bundle import bundle_type, named_parts, unnamed
 from foedus.passes._fit import struct
 from foedus.passes._local import substituted, tidied
 from foedus.passes._round import Part, Round, cut
@@ -20,8 +20,8 @@ from foedus.types import CLIENTS, SERVER, Federated, Function, PlacementLiteral,
 def to_distribute_aggregate(program: Node) -> DistributeAggregateForm:
     """Brings a round into distribute-aggregate form.
 
-    What is computed at the server before the clients work, and is needed after, is kept and not computed again;
-    what is placed nowhere is computed wherever it is needed.
+    What is computed at the server before the clients work, and is needed after, is kept and not computed
+    again; what is placed nowhere is computed wherever it is needed.
 
     Args:
         program: A closed program that takes values at the server and at clients and returns values at the
@@ -45,35 +45,78 @@ class _Builder:
     def __init__(self, type_: Function, round_: Round) -> None:
         self.type = type_
         self.round = round_
-        types = {name: call.type for name, call in round_.bindings}
-        types |= {argument.value.name: argument.type for argument in round_.arguments}
-        self.types = types
+        self.types: dict[str, Type] = {a.value.name: a.type for a in round_.arguments}
+        self.types |= {name: call.type for name, call in round_.bindings}
 
     def form(self) -> DistributeAggregateForm:
         """The form."""
         result = self.round.result
-        aggregates = self.inputs([result], self.of(Part.UP), self.of(Part.BEFORE))
-        kept = self.inputs([result], self.of(Part.BEFORE), self.of(Part.UP))
+        before, up = self.of(Part.BEFORE), self.of(Part.UP)
+        ends = self.inputs([result], before | up)
+        aggregates, kept = ([name for name in ends if name in part] for part in (up, before))
         updates = self.inputs(self.values(aggregates), self.at(CLIENTS))
         received = self.inputs(self.values(updates), self.of(Part.DOWN))
         sent = self.inputs(self.values(received), self.at(SERVER))
-        server, data = (placed_type(self.type.parameter, at) for at in (SERVER, CLIENTS))
-        own, theirs = ([a.value.name for a in self.round.at(at)] for at in (SERVER, CLIENTS))
-        before = Reference("given", server)
-        work = Reference("given", struct(data=data, received=self.type_of(received)))
-        after = Reference("given", struct(kept=self.type_of(kept), aggregates=self.type_of(aggregates)))
-        prepared = Record((("sent", self.bundled(sent)), ("kept", self.bundled(kept))))
         return DistributeAggregateForm(
             type=self.type,
-            server_prepare=self.program(before, {**_named(own, before)}, prepared),
+            server_prepare=self.prepare(sent, kept),
             server_to_client_broadcast=self.moving(sent, received),
-            client_work=self.program(
-                work,
-                _named(theirs, Selection(work, 0)) | _named(received, Selection(work, 1)),
-                self.bundled(updates),
-            ),
+            client_work=self.work(received, updates),
             client_to_server_aggregation=self.moving(updates, aggregates),
-            server_result=self.program(
-                after, _named(kept, Selection(after, 0)) | _named(aggregates, Selection(after, 1)), result
-            ),
+            server_result=self.result(kept, aggregates),
         )
+
+    def prepare(self, sent: Sequence[str], kept: Sequence[str]) -> Node:
+        given = Reference("given", placed_type(self.type.parameter, SERVER))
+        prepared = Record((("sent", self.bundled(sent)), ("kept", self.bundled(kept))))
+        return self.program(given, self.arguments(given, SERVER), prepared)
+
+    def moving(self, given: Sequence[str], wanted: Sequence[str]) -> Node:
+        """The program that makes some placed values of others."""
+        parameter = Reference("given", self.type_of(given))
+        return self.program(parameter, named_parts(given, parameter), self.bundled(wanted))
+
+    def work(self, received: Sequence[str], updates: Sequence[str]) -> Node:
+        data = placed_type(self.type.parameter, CLIENTS)
+        given = Reference("given", struct(data=data, received=self.type_of(received)))
+        known = self.arguments(Selection(given, 0), CLIENTS) | named_parts(received, Selection(given, 1))
+        return self.program(given, known, self.bundled(updates))
+
+    def result(self, kept: Sequence[str], aggregates: Sequence[str]) -> Node:
+        given = Reference("given", struct(kept=self.type_of(kept), aggregates=self.type_of(aggregates)))
+        known = named_parts(kept, Selection(given, 0)) | named_parts(aggregates, Selection(given, 1))
+        return self.program(given, known, self.round.result)
+
+    def program(self, parameter: Reference, known: Mapping[str, Node], result: Node) -> Lambda:
+        """The program of what a result depends on, but for what is known."""
+        bindings = self.round.needed([result], known)
+        body = Block(tuple((n, substituted(c, known)) for n, c in bindings), substituted(result, known))
+        return tidied(Lambda(parameter.name, parameter.type, body))
+
+    def of(self, part: Part) -> set[str]:
+        """The names of the values of a part, arguments included."""
+        return {name for name, own in self.round.parts.items() if own is part}
+
+    def at(self, placement: PlacementLiteral) -> set[str]:
+        """The names of the values at a placement, arguments included."""
+        types = self.types.items()
+        return {n for n, type_ in types if isinstance(type_, Federated) and type_.placement == placement}
+
+    def inputs(self, nodes: Sequence[Node], given: Collection[str]) -> list[str]:
+        """Which of the given names some nodes depend on, in the program's order."""
+        bindings = self.round.needed(nodes, given)
+        used = {name for node in (*nodes, *(call for _, call in bindings)) for name in free_names(node)}
+        return [name for name in self.types if name in used and name in given]
+
+    def arguments(self, value: Node, placement: PlacementLiteral) -> dict[str, Node]:
+        """The computation's arguments at a placement, in a bundle of them."""
+        return named_parts([argument.value.name for argument in self.round.at(placement)], value)
+
+    def values(self, names: Sequence[str]) -> list[Node]:
+        return [Reference(name, self.types[name]) for name in names]
+
+    def bundled(self, names: Sequence[str]) -> Node:
+        return unnamed(self.values(names))
+
+    def type_of(self, names: Sequence[str]) -> Type:
+        return bundle_type((None, self.types[name]) for name in names)

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from foedus.intrinsics import TABLE
 from foedus.ir import Call, Intrinsic, Literal, Node, Record, Reference, Selection, value_of
-from foedus.passes._bundle import bundle_type, parts_of_bundle, unnamed
+from foedus.passes._bundle import bundle_type, named_parts, parts_of_bundle, unnamed
 from foedus.passes._fit import pair, struct
 from foedus.passes._local import LOCAL, Member, fitted, unplaced
 from foedus.passes._round import Part, Round, cut, fields_of, operator_of
@@ -95,7 +95,7 @@ class _Builder:
 
     def arguments(self, value: Node, placement: PlacementLiteral) -> dict[str, Node]:
         """The computation's arguments at a placement, in a bundle of them."""
-        return _named([argument.value.name for argument in self.round.at(placement)], value)
+        return named_parts([argument.value.name for argument in self.round.at(placement)], value)
 
     def prepare(self) -> Node:
         given = Reference("given", member_type(self.type.parameter, SERVER))
@@ -111,7 +111,9 @@ class _Builder:
         keys = Struct(tuple((None, KEY) for _ in self.keys))
         type_ = struct(data=data, broadcast=_result_type(self.broadcasts), keys=keys)
         given = Reference("given", type_)
-        names = self.arguments(Selection(given, 0), CLIENTS) | _named(self.broadcasts, Selection(given, 1))
+        names = self.arguments(Selection(given, 0), CLIENTS) | named_parts(
+            self.broadcasts, Selection(given, 1)
+        )
         names |= {name: Selection(Selection(given, 2), i) for i, name in enumerate(self.keys)}
         sorts = {"simple": self.folds, **self.secure}
         wanted = [_operands(calls) for calls in sorts.values()]
@@ -160,7 +162,7 @@ class _Builder:
         given = Reference("given", struct(server=member_type(self.type.parameter, SERVER), **totals))
         names = self.arguments(Selection(given, 0), SERVER)
         for i, calls in enumerate(sorts.values()):
-            names |= _named(calls, Selection(given, i + 1))
+            names |= named_parts(calls, Selection(given, i + 1))
         at_server = Member(self.round, names)
         (result,) = at_server.values([self.round.result])
         return at_server.program(given, fitted(result, unplaced(self.type.result)))
@@ -168,11 +170,6 @@ class _Builder:
 
 def _calls(round_: Round, part: Part, operator: str) -> dict[str, Call]:
     return {name: call for name, call in round_.of(part) if operator_of(call) == operator}
-
-
-def _named(names: Collection[str], bundle: Node) -> dict[str, Node]:
-    """Names for the parts of a bundle."""
-    return dict(zip(names, parts_of_bundle(bundle, len(names)), strict=True))
 
 
 def _argument(call: Call) -> Node:

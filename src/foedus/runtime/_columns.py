@@ -36,7 +36,8 @@ from foedus.types import STRING, Sequence, Struct, Tensor, Type, walk
 SLACK = 512
 """Rows behind the last real one, so that a batch may be read past a client's end."""
 _PADDED_BYTES = 2**28
-"""Columns up to this size are copied once, to have spare rows; larger ones, memory-mapped ones among them, are placed as
+"""Columns up to this size are copied once, to have spare rows; larger ones, memory-mapped ones among them,
+are placed as
 they are, which on a CPU copies nothing where they are aligned."""
 _WHOLE_BYTES = 2**33
 """Of columns larger than this only the rows that a cohort reads are placed, if these are few."""
@@ -62,7 +63,9 @@ class Shelf:
         self._placed: dict[int, tuple[weakref.ref[Any], Any]] = {}
 
     def place(self, column: np.ndarray[Any, Any]) -> Any:
-        """The device copy of a column: as it is if it is large, else with ``SLACK`` rows more and padded to a bucket."""
+        """The device copy of a column: as it is if it is large, else with ``SLACK`` rows more and padded to a
+        bucket.
+        """
         key = id(column)
         found = self._placed.get(key)
         if found is not None and found[0]() is column:
@@ -120,7 +123,8 @@ class Placed:
     Args:
         arrays: What the compiled program takes, nested as ``view`` expects.
         lengths: What is known of the lengths, one for each sequence in the type.
-        template: The shape of the value: tuples, None for a tensor, and a ``Ragged`` without arrays for a sequence.
+        template: The shape of the value: tuples, None for a tensor, and a ``Ragged`` without arrays for a
+            sequence.
         fixed: What of the template the compiled program depends on.
     """
 

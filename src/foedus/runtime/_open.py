@@ -35,14 +35,17 @@ def reference(
 ) -> ReferenceRuntime:
     """The reference runtime: slow, obvious, and the meaning of every program.
 
-    It runs one client after another in plain Python, so that ``print`` and breakpoints inside local code work, and keeps
-    a log of what crossed between placements in ``crossings``. An exception in local code names the client, the operator
+    It runs one client after another in plain Python, so that ``print`` and breakpoints inside local code
+    work, and keeps
+    a log of what crossed between placements in ``crossings``. An exception in local code names the client,
+    the operator
     and the user's own line.
 
     Args:
         clients: The clients (ids, or how many) for computations that have no argument at clients.
         tiers: For each declared tier its members, and for each member the clients below it.
-        debug: Keeps local code from compiling loops and functions of its own too (``jax.jit``, ``lax.scan``), so that
+        debug: Keeps local code from compiling loops and functions of its own too (``jax.jit``, ``lax.scan``),
+            so that
             every line of it runs as Python.
 
     Returns:

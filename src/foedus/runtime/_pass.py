@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""One compiled pass over all members of a placement: their calls, the reductions of what they give, and what is kept."""
+"""One compiled pass over all members of a placement: their calls, the reductions of what they give, and what
+is kept.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ Member = Callable[[Any], tuple[Mapping[str, Any], Mapping[str, Any]]]
 def run_pass(member: Member, monoids: Mapping[str, Monoid], count: int) -> tuple[Any, Any]:
     """Runs all members of a placement.
 
-    Runs of members are folded one after another, and the partial results merged pairwise, so that the result depends on the
+    Runs of members are folded one after another, and the partial results merged pairwise, so that the result
+    depends on the
     members alone.
 
     Args:

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The local runtime's plan: which calls of a program run where, and in which order.
 
-A value's level is the number of reductions before it. In a level, everything at the server is one stage, and everything at
-one placement below is one stage too, tiers first and clients last. So a program of ``k`` levels and two placements takes at
+A value's level is the number of reductions before it. In a level, everything at the server is one stage, and
+everything at
+one placement below is one stage too, tiers first and clients last. So a program of ``k`` levels and two
+placements takes at
 most ``2k`` stages, however many clients there are.
 """
 
@@ -155,10 +157,11 @@ def plan(program: Node, against: Callable[[Node], str | None]) -> Plan:
     _find_outputs(stages, stage_of, flat.body.result)
     ordered = [stages[where] for where in sorted(stages)]
     for stage in ordered:
-        stage.native = _reason(stage, against)
         stage.reads = frozenset(
             name for _, node in stage.calls + stage.reductions for name in free_names(node)
         )
+        unplaced = flat.parameter in stage.reads and _has_unplaced_sequence(flat.parameter_type)
+        stage.native = "there are sequences at no placement" if unplaced else _reason(stage, against)
     return Plan(flat.parameter, flat.parameter_type, ordered, flat.body.result)
 
 
@@ -186,6 +189,12 @@ def _reason(stage: Stage, against: Callable[[Node], str | None]) -> str | None:
         if reason is not None:
             return reason
     return None
+
+
+def _has_unplaced_sequence(type_: Type | None) -> bool:
+    if isinstance(type_, Struct):
+        return any(_has_unplaced_sequence(t) for _, t in type_.fields)
+    return isinstance(type_, Sequence)
 
 
 def _argument(node: Call) -> Type:

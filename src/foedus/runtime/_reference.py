@@ -245,7 +245,9 @@ class _Run:
         return _Each({i: _elements(parts, result.member, i) for i, parts in found.items()})
 
     def reduce(self, operator: Intrinsic, argument: Any, result: Federated) -> Any:
-        """Folds the values of a placement's members at the server, or at each member of a tier those below it."""
+        """Folds the values of a placement's members at the server, or at each member of a tier those below
+        it.
+        """
         name, parameter = operator.name, operator.type.parameter
         assert parameter is not None
         fold = fold_of(name, argument, parameter)

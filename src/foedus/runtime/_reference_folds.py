@@ -87,7 +87,9 @@ def fold_of(name: str, argument: Any, parameter: Type) -> Fold:
 
 
 def _member(parameter: Type) -> Type:
-    """What each member has, of a reduction whose argument is the value alone, or a struct that begins with it."""
+    """What each member has, of a reduction whose argument is the value alone, or a struct that begins with
+    it.
+    """
     first = parameter.fields[0][1] if isinstance(parameter, Struct) else parameter
     assert isinstance(first, Federated)
     return first.member

@@ -69,7 +69,9 @@ def multiply(value: Any, by: Any) -> Any:
 
 
 def divide(value: Any, by: Any) -> Any:
-    """A value divided by one number, which takes on each leaf's dtype; integers are divided as Python divides them."""
+    """A value divided by one number, which takes on each leaf's dtype; integers are divided as Python divides
+    them.
+    """
     return each_leaf(lambda x: _quotient(x, np.asarray(by).astype(x.dtype)), value)
 
 

@@ -159,8 +159,11 @@ class Run:
             results, kept = self._natively(stage, limits)
         else:
             results, kept = self._compiled(number, stage, limits)
+        if not count:
+            given = [f"given/{name}" for name, _ in stage.reductions]
+            kept = dict.fromkeys([*stage.outputs, *given], _Listed([]))
         for name, node in stage.calls + stage.reductions:
-            if operator_of(node) in _CHECKED:
+            if count and operator_of(node) in _CHECKED:
                 check_range(node, kept.pop(f"range/{name}"), limits[name], self.ids(stage.placement))
         for name, node in stage.reductions:
             target = node.type
@@ -174,9 +177,7 @@ class Run:
                 self.server[name] = (
                     in_dtype(node, results[name], target.member) if name in limits else results[name]
                 )
-        if not count:
-            kept = dict.fromkeys(stage.outputs, _Listed([]))
-        self.stored |= {name: (stage.placement, value) for name, value in kept.items()}
+        self.stored |= {name: (stage.placement, kept[name]) for name in stage.outputs}
 
     def _limit(self, node: Call, stage: Stage) -> Any:
         name = operator_of(node)
@@ -213,7 +214,9 @@ class Run:
         )
 
     def _above(self, placement: PlacementLiteral) -> dict[PlacementLiteral, np.ndarray[Any, Any]]:
-        """For each placement whose values a stage can see, which of its members each member of the stage belongs to."""
+        """For each placement whose values a stage can see, which of its members each member of the stage
+        belongs to.
+        """
         seen = {p for p, _ in self.stored.values()} | {p for p, _ in self.cohorts.values()} | {placement}
         found: dict[PlacementLiteral, np.ndarray[Any, Any]] = {}
         for upper in seen:

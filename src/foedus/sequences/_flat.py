@@ -279,7 +279,7 @@ class _Rows:
             return lax.dynamic_slice_in_dim(column, self.start, length)
         if end < length:
             return jnp.take(column, self.start + jnp.arange(length), axis=0, mode="clip")
-        # A slice that would pass the end is moved back as a whole, so its rows have to be moved forward again.
+        # A slice that would pass the end is moved back as a whole, so its rows are moved forward again.
         moved = jnp.maximum(self.start + length - end, 0)
         rows = lax.dynamic_slice_in_dim(column, self.start, length)
         return lax.cond(moved > 0, lambda r: jnp.roll(r, -moved, axis=0), lambda r: r, rows)

@@ -37,7 +37,8 @@ def unify(scheme: Type, type_: Type, *, placements: tuple[PlacementLiteral, ...]
         A type for each abstract type's label, and a placement for each placement variable's name.
 
     Raises:
-        TypeMismatchError: If the type is no instance of the scheme, for example because a variable would have to be two
+        TypeMismatchError: If the type is no instance of the scheme, for example because a variable would have
+            to be two
             different types.
     """
     found: dict[str, Type | PlacementLiteral] = {}

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import foedus as fd
 from foedus.errors import ArgumentError, DataError, TracingError
 from foedus.learning import metrics, models
 from foedus.learning.models import Mode, ModelWeights
+from foedus.types import type_of
 
 from ..small_models import CROSS_ENTROPY, FEATURES, initial, model_of, network
 
@@ -30,16 +30,17 @@ def of(example: Any, **named: Any) -> models.Model:
 
 
 class Named(NamedTuple):
-    x: fd.tensor(*X)  # pyright: ignore[reportInvalidTypeForm]
-    label: fd.int32  # pyright: ignore[reportInvalidTypeForm]
+    x: Any
+    label: Any
 
 
 @dataclass
 class Annotated:
-    label: fd.int32  # pyright: ignore[reportInvalidTypeForm]
-    pixels: fd.tensor(*X)  # pyright: ignore[reportInvalidTypeForm]
+    label: Any
+    pixels: Any
 
 
+ONE, ITS_LABEL = np.zeros(FEATURES, np.float32), np.int32(0)
 ROWS = np.ones((2, FEATURES), np.float32)
 LABELS = np.array([1, 0], np.int32)
 
@@ -52,8 +53,8 @@ LABELS = np.array([1, 0], np.int32)
         ({"x": X, "y": "int32"}, {"x": ROWS, "y": LABELS}),
         ({"pixels": X, "labels": "int32"}, {"pixels": ROWS, "labels": LABELS}),
         (OrderedDict(label="int32", pixels=X), OrderedDict(label=LABELS, pixels=ROWS)),
-        (Named, Named(ROWS, LABELS)),
-        (Annotated, Annotated(LABELS, ROWS)),
+        (type_of(Named(ONE, ITS_LABEL)), Named(ROWS, LABELS)),
+        (type_of(Annotated(ITS_LABEL, ONE)), Annotated(LABELS, ROWS)),
     ],
     ids=["pair", "list", "x and y", "labels", "ordered", "named tuple", "dataclass"],
 )

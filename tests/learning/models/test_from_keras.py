@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,18 +13,16 @@ import numpy as np
 import optax
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
+import foedus as fd
+from foedus import learning, runtime
+from foedus.learning import metrics, models
+from foedus.learning.algorithms import fed_avg
+
+from ...laws import metric_laws
+from ...laws.metric_laws import ROWS, Measure
+from .. import small_models
+
 keras: Any = pytest.importorskip("keras")
-
-import foedus as fd  # noqa: E402 - the backend is chosen first
-from foedus import learning, runtime  # noqa: E402
-from foedus.learning import metrics, models  # noqa: E402
-from foedus.learning.algorithms import fed_avg  # noqa: E402
-
-from ...laws import metric_laws  # noqa: E402
-from ...laws.metric_laws import ROWS, Measure  # noqa: E402
-from .. import small_models  # noqa: E402
-
 pytestmark = pytest.mark.keras
 FEATURES, HIDDEN, CLASSES = small_models.FEATURES, small_models.HIDDEN, small_models.CLASSES
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

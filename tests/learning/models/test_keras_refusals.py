@@ -12,12 +12,10 @@ from typing import Any
 
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
+from foedus.errors import ArgumentError
+from foedus.learning import models
+
 keras: Any = pytest.importorskip("keras")
-
-from foedus.errors import ArgumentError  # noqa: E402 - the backend is chosen first
-from foedus.learning import models  # noqa: E402
-
 pytestmark = pytest.mark.keras
 EXAMPLE = {"x": ("float32", (3,)), "y": "int32"}
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 
 
 def he_normal(key: Any, *shape: int) -> Any:
-    """Weights float32[shape] with variance 2 / fan-in (He et al., "Delving Deep into Rectifiers", 2015, section 2.2).
+    """Weights float32[shape] with variance 2 / fan-in (He et al., "Delving Deep into Rectifiers", 2015,
+    section 2.2).
 
     Args:
         key: A key of JAX's.
@@ -26,7 +27,8 @@ def he_normal(key: Any, *shape: int) -> Any:
 
 
 def convolution(x: Any, kernel: Any, bias: Any) -> Any:
-    """A convolution without padding, as one matrix product over patches, which XLA does well inside loops on a CPU.
+    """A convolution without padding, as one matrix product over patches, which XLA does well inside loops on
+    a CPU.
 
     Args:
         x: float32[rows, height, width, channels].
