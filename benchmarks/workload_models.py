@@ -68,8 +68,8 @@ def _lstm_layer(kernel, recurrent, bias, x):
 
 def lstm(weights, x):
     x = weights[0][x]
-    x = _lstm_layer(*weights[1:4], x)
-    x = _lstm_layer(*weights[4:7], x)
+    x = _lstm_layer(weights[1], weights[2], weights[3], x)
+    x = _lstm_layer(weights[4], weights[5], weights[6], x)
     return x @ weights[7] + weights[8]
 
 

@@ -60,7 +60,9 @@ def test_explain_prints_the_demos_computation_as_the_reference_logs_it(tmp_path)
     explanation = fd.explain(process.next)
     assert done.stdout.splitlines() == ["fed_avg", *str(explanation).splitlines()[1:]]
     assert str(process.next.type) in done.stdout
-    weights = process.state_type.fields[0][1]
+    state = process.state_type
+    assert isinstance(state, fd.types.Struct)
+    weights = state.fields[0][1]
     expected = 4 * 13_706
     assert fd.explain(process.next).crossings[0].type == weights
     assert fd.explain(process.next).crossings[0].bytes_per_client == expected

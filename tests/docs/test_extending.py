@@ -5,6 +5,7 @@
 import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,8 +64,8 @@ TABLES = (
 )
 
 
-def run(program):
-    names = {"__name__": "program"}
+def run(program) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "program"}
     exec(compile(program, "extending.md", "exec"), names)
     return names
 

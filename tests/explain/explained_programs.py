@@ -83,6 +83,12 @@ def local_alone(x: Any) -> Any:
     return x + 1
 
 
+@fd.computation(fd.sequence("float32"))
+def operators_alone(s: Any) -> Any:
+    """The language's operators on what is not placed."""
+    return fd.sequence_sum(fd.sequence_map(local_alone, s))
+
+
 def crossing_often(steps: int, *, alike: bool) -> Computation:
     """A program with two crossings a step: all of them sums, or one down and one up in turn."""
 
@@ -135,5 +141,6 @@ RUNS = {
     "letters": Run(letters, (["a", "bc", "def"],)),
     "nothing_crosses": Run(nothing_crosses, ([1.0, 2.0], 3.0)),
     "local_alone": Run(local_alone, (3.0,)),
+    "operators_alone": Run(operators_alone, ([1.0, 2.0],)),
     "often": Run(crossing_often(4, alike=False), ([1.0, 2.0], 3.0)),
 }

@@ -118,7 +118,10 @@ def test_what_does_not_fit_beside_each_other_becomes_one_arrow_a_kind():
         ((250,), "1 kB"),
         ((12345,), "49.4 kB"),
         ((10**6,), "4 MB"),
+        ((249_900,), "1000 kB"),
         ((10**9,), "4 GB"),
+        ((10**15,), "4 PB"),
+        ((10**18,), "4000 PB"),
     ],
 )
 def test_bytes_are_rounded(shape: tuple[int, ...], text: str):

@@ -10,7 +10,7 @@ import pytest
 
 import foedus as fd
 from foedus.errors import ArgumentError
-from foedus.explain import Explanation, Protection
+from foedus.explain import Explanation, Protection, crossings
 
 from .explained_programs import (
     COUNTRIES,
@@ -43,6 +43,22 @@ def test_placements_come_from_the_server_down():
     assert fd.explain(in_two_tiers).placements == (fd.SERVER, COUNTRIES, DISTRICTS, fd.CLIENTS)
     assert fd.explain(in_regions).placements == (fd.SERVER, REGIONS, fd.CLIENTS)
     assert fd.explain(local_alone).placements == ()
+
+
+def test_crossings_are_read_off_the_program_alone():
+    assert crossings(protected.node) == fd.explain(protected).crossings
+
+
+def test_clients_need_not_take_part():
+    @fd.computation(fd.at_server(fd.float32))
+    def to_regions(x):
+        return fd.federated_sum(fd.federated_broadcast(x, to=REGIONS))
+
+    explanation = fd.explain(to_regions, tiers={REGIONS: 4})
+    assert (explanation.bytes_down(), explanation.bytes_up()) == (0, 0)
+    assert "A member of REGIONS receives 4 bytes from above and sends up 4 bytes." in str(explanation)
+    assert "a client" not in explanation.to_html()
+    assert "in all, both ways</dt><dd>32 B" in explanation.to_html()
 
 
 def test_bytes_of_one_client():

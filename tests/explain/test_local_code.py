@@ -9,7 +9,7 @@ from foedus import wire
 from foedus.explain import LocalCode
 from foedus.lang import Computation
 
-from .explained_programs import in_regions, letters, local_alone, protected
+from .explained_programs import in_regions, letters, local_alone, operators_alone, protected
 
 
 def test_code_is_counted_where_it_runs():
@@ -18,6 +18,10 @@ def test_code_is_counted_where_it_runs():
         LocalCode("CLIENTS", "jax", 1),
     )
     assert fd.explain(local_alone).local_code == (LocalCode(None, "jax", 1),)
+    assert fd.explain(operators_alone).local_code == (LocalCode(None, "jax", 1),)
+    assert str(fd.explain(operators_alone)).endswith(
+        "called on values that are not placed: 1 function of the kind jax"
+    )
 
 
 def test_an_aggregates_code_runs_where_its_result_is_and_host_code_is_marked():

@@ -272,6 +272,24 @@ def test_measurements_are_at_the_server(compose: Any, refused: Any):
         compose({"leaking": leaking})
 
 
+def test_measurements_are_placed(refused: Any):
+    @made(zero, CLIENTS_FLOAT)
+    def constant(state: Any, value: Any) -> Any:
+        return Output(state, value, {"steps": 3})
+
+    with refused(
+        CompositionError,
+        """
+        The measurements of 'constant' are not all at the server
+          found     <steps=int32>
+          expected  M@SERVER
+          at        .steps of the measurements, HERE
+          hint      those of all processes become one struct at the server; aggregate them, or leave them out
+        """,
+    ):
+        concatenate({"constant": constant})
+
+
 def test_a_result_at_the_server_is_no_value_at_clients(refused: Any):
     with refused(
         CompositionError,

@@ -42,8 +42,8 @@ def cli() -> None:
 @click.option(
     "--into",
     type=click.Path(file_okay=True, dir_okay=True),
-    help="Folder for checkpoints, metrics.csv and curves.png; by default runs/demo, or runs/demo-emnist. The same "
-    "call goes on where an interrupted one stopped.",
+    help="Folder for checkpoints, metrics.csv and curves.png; by default runs/demo, or runs/demo-emnist. The "
+    "same call goes on where an interrupted one stopped.",
 )
 def demo(data: str, rounds: int | None, clients: int | None, seed: int, into: str | None) -> None:
     """Train a small network with federated averaging and show how well it reads unseen handwriting.

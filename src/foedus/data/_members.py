@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias, final
 
 from foedus.data._arguments import cohorts_of
@@ -28,7 +28,7 @@ class Members:
     """
 
     given: Mapping[PlacementLiteral, tuple[ClientId, ...]]
-    tiers: Mapping[PlacementLiteral, Mapping[ClientId, ClientId]] = field(default_factory=dict)
+    tiers: Mapping[PlacementLiteral, Mapping[ClientId, ClientId]]
 
     def ids(self, placement: PlacementLiteral) -> list[ClientId]:
         """The members of a placement in the order of their ids.

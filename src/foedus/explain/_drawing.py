@@ -155,7 +155,7 @@ def _draw_arrow(svg: Element, arrow: _Arrow, x: float, lane: float, tops: dict[s
         top = middle - 7.5 * (len(lines) - 1) + 4
         for i, line in enumerate(lines):
             _text(group, line, (beside, top + 15 * i), "label" if i < len(lines) - 2 else "size")
-    elif lane >= 26:
+    else:
         beside = _text(group, rounded(arrow.size), (x + 15, middle + 34), "size")
         beside.set("transform", f"rotate(-90 {_number(x + 15)} {_number(middle + 34)})")
 
@@ -198,11 +198,11 @@ def rounded(size: int | None) -> str:
     if size is None:
         return "? B"
     value, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
         if value < 1000:
             break
         value, unit = value / 1000, larger
-    return f"{size} B" if unit == "B" else f"{value:.3g} {unit}"
+    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def css_class(way: Way) -> str:

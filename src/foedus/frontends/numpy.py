@@ -114,7 +114,7 @@ def _value(value: object) -> bytes:
     try:
         return str(constant(value)).encode()
     except (FoedusError, AssertionError):
-        return _content(value) if isinstance(getattr(value, "__code__", None), CodeType) else _identity(value)
+        return _content(value) if callable(value) else _identity(value)
 
 
 def _identity(value: object) -> bytes:

@@ -20,7 +20,11 @@ def _everywhere(value: object, at_one: Callable[[Node], Value]) -> Value:
     """Applies an operator to a sequence, or to the sequence of every member of a placement."""
     node = zipped(value)
     if isinstance(node.type, Federated):
-        own = trace_language(lambda member: at_one(to_node(member)), node.type.member, spread=1)
+
+        def at_member(own: Value) -> Value:
+            return at_one(to_node(own))
+
+        own = trace_language(at_member, node.type.member, spread=1)
         return federated_map(Value(own), Value(node))
     return at_one(node)
 

@@ -16,7 +16,7 @@ from foedus.passes._round import Part, Round, cut, fields_of, operator_of
 from foedus.passes.call_dominant import call_dominant
 from foedus.passes.map_reduce_form import SECURE_SUMS, MapReduceForm, member_type
 from foedus.passes.replace_intrinsics import expand, replace_intrinsics
-from foedus.types import CLIENTS, KEY, SERVER, Federated, Function, PlacementLiteral, Struct, Type
+from foedus.types import CLIENTS, EMPTY, KEY, SERVER, Federated, Function, PlacementLiteral, Struct, Type
 
 _FORM = "map-reduce form"
 _REDUCTIONS = ("federated_aggregate", *(f"federated_{name}" for name in SECURE_SUMS))
@@ -160,7 +160,8 @@ class _Builder:
         sorts = {"simple": self.folds, **self.secure}
         totals = {sort: _result_type(calls) for sort, calls in sorts.items()}
         given = Reference("given", struct(server=member_type(self.type.parameter, SERVER), **totals))
-        names = self.arguments(Selection(given, 0), SERVER)
+        names: dict[str, Node] = {name: Record(()) for name, _ in self.round.of(Part.UP)}
+        names |= self.arguments(Selection(given, 0), SERVER)
         for i, calls in enumerate(sorts.values()):
             names |= named_parts(calls, Selection(given, i + 1))
         at_server = Member(self.round, names)
@@ -169,7 +170,9 @@ class _Builder:
 
 
 def _calls(round_: Round, part: Part, operator: str) -> dict[str, Call]:
-    return {name: call for name, call in round_.of(part) if operator_of(call) == operator}
+    """The calls of an operator that give anything."""
+    calls = round_.of(part)
+    return {n: call for n, call in calls if operator_of(call) == operator and unplaced(call.type) != EMPTY}
 
 
 def _argument(call: Call) -> Node:
