@@ -86,6 +86,14 @@ def test_a_source_is_whatever_gives_a_cohort():
               at        HERE
             """,
         ),
+        (
+            (1.5, 2.5),
+            """
+            Client ids are all strings or all whole numbers
+              found     (1.5, 2.5)
+              at        HERE
+            """,
+        ),
     ],
 )
 def test_ids_that_cannot_be_told_apart_are_refused(refused, ids: tuple[str | int, ...], message: str):

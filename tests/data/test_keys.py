@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from hashlib import blake2b
+from typing import cast
 
 import numpy as np
 import pytest
@@ -68,6 +69,11 @@ def test_a_clients_key_does_not_depend_on_the_cohort(clients: list[str], count: 
     assert keys.shape == (count, 2)
     for client, key in zip(clients, keys, strict=False):
         assert np.array_equal(key, client_key(server_key, client, "noise"))
+
+
+def test_a_number_is_the_same_client_whether_pythons_or_numpys():
+    assert np.array_equal(derive_key(cast("int", np.int64(7))), derive_key(7))
+    assert np.array_equal(derive_key(np.str_("7")), derive_key("7"))
 
 
 def test_nobody_has_no_keys():

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 
 from foedus import types
-from foedus.data import Cohort, Repeat, Shuffle, Take, cohort_of
+from foedus.data import Batch, Cohort, Repeat, Shuffle, Take, cohort_of
 from foedus.errors import CorruptDataError, TracingError, UnsupportedError
-from foedus.foreign import kind
+from foedus.foreign import NoJax, kind
 from foedus.frontends import _jax_export
 from foedus.ir import Foreign
+from foedus.sequences import EagerSequence
 from foedus.types import Function, Sequence, Struct, Type
 
 JAX = kind("jax")
@@ -36,6 +38,12 @@ def loaded(fn: Callable[..., Any], parameter: Type | None) -> Foreign:
     return LOADED.decode(encoded.data, leaf.type)
 
 
+def traceable(stored: Foreign) -> Callable[[Any], Any]:
+    fn = LOADED.as_jax(stored.payload)
+    assert not isinstance(fn, NoJax)
+    return fn
+
+
 def same(one: Any, other: Any) -> bool:
     if isinstance(one, tuple):
         return isinstance(other, tuple) and len(one) == len(other) and all(map(same, one, other))
@@ -51,7 +59,7 @@ def agree(fn: Callable[..., Any], parameter: Type | None, *arguments: Any) -> No
         expected = JAX.run(leaf.payload, argument)
         assert same(expected, LOADED.run(stored.payload, argument))
         with jax.enable_x64(True):
-            compiled = jax.jit(LOADED.as_jax(stored.payload))
+            compiled = jax.jit(traceable(stored))
             if parameter is None or not any(isinstance(t, Sequence) for t in types.walk(parameter)):
                 assert same(expected, jax.tree.map(np.asarray, compiled(argument)))
 
@@ -114,19 +122,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 def clients(counts: tuple[int, ...], *transforms: Any) -> Cohort:
     cohort = cohort_of([rows(n) for n in counts], Sequence(ROW))
-    for transform in transforms:
-        cohort = (
-            cohort.with_transform(transform)
-            if hasattr(cohort, "with_transform")
-            else _declared(cohort, transform)
-        )
-    return cohort
-
-
-def _declared(cohort: Cohort, transform: Any) -> Cohort:
-    from dataclasses import replace
-
-    ragged = replace(cohort.value, transforms=(*cohort.value.transforms, transform))
+    ragged = replace(cohort.value, transforms=transforms)
     return Cohort(cohort.ids, Sequence(ragged.transformed), ragged)
 
 
@@ -179,15 +175,33 @@ def test_sequences_of_any_length(fn: Callable[..., Any]):
         assert close(expected, LOADED.run(stored.payload, cohort.client(i)))
 
 
+def once(data: Any) -> Any:
+    return {"count": data.count, "in order": data.fold(lambda h, row: h * 3 + row["y"], np.int64(0))}
+
+
 @pytest.mark.parametrize(
-    "transforms", [(Shuffle(7),), (Take(3), Repeat(2)), (Shuffle(1), Repeat(2), Shuffle(2))]
+    "transforms", [(Shuffle(7),), (Take(3), Repeat(2)), (Shuffle(1), Repeat(2), Shuffle(2)), (Batch(2),)]
 )
 def test_declared_transforms_are_applied_before(transforms: tuple[Any, ...]):
     cohort = clients((0, 3, 6), *transforms)
-    leaf, stored = traced(folds, Sequence(ROW)), loaded(folds, Sequence(ROW))
+    fn = (lambda data: data.count) if Batch(2) in transforms else once
+    leaf, stored = traced(fn, cohort.type), loaded(fn, cohort.type)
     for i in range(len(cohort)):
         expected = JAX.run(leaf.payload, cohort.client(i))
-        assert close(expected, LOADED.run(stored.payload, cohort.client(i)))
+        assert same(expected, LOADED.run(stored.payload, cohort.client(i)))
+
+
+def test_data_in_a_new_order_for_each_repetition_are_refused():
+    """What a leaf gets is stored in one order, so that it would see the same one in every repetition."""
+    stored = loaded(lambda data: data.repeat(2).count, Sequence(ROW))
+    assert LOADED.run(stored.payload, clients((3,), Take(2), Repeat(2)).client(0)) == 8
+    drawn = clients((9,), Shuffle(7), Take(8)).client(0)
+    for given in (drawn, EagerSequence.of(drawn, lambda plain: plain)):
+        with pytest.raises(UnsupportedError) as caught:
+            LOADED.run(stored.payload, given)
+        assert caught.value.hint == "shuffle inside the leaf, with data.shuffle(key)"
+    in_order = EagerSequence.of(clients((9,)).client(0), lambda plain: plain)
+    assert LOADED.run(stored.payload, in_order) == 18
 
 
 def test_batches_that_are_only_counted():
@@ -199,15 +213,15 @@ def test_batches_that_are_only_counted():
 
 def test_vmap_is_a_loop():
     stored = loaded(lambda a, b: (a * b, a), types.to_type(("float32", "float32")))
-    fn = LOADED.as_jax(stored.payload)
+    fn = traceable(stored)
     products, kept = jax.vmap(lambda a: fn((a, jnp.float32(3))))(jnp.arange(4, dtype=jnp.float32))
     assert products.tolist() == [0, 3, 6, 9]
     assert kept.tolist() == [0, 1, 2, 3]
 
 
 def test_there_is_no_gradient():
-    fn = LOADED.as_jax(loaded(jnp.square, types.float32).payload)
-    with pytest.raises(Exception, match="(?i)vjp|differentiat|jvp"):
+    fn = traceable(loaded(jnp.square, types.float32))
+    with pytest.raises(Exception, match=r"(?i)vjp|differentiat|jvp"):
         jax.grad(fn)(jnp.float32(3))
 
 
@@ -234,8 +248,11 @@ def test_large_batches_in_exact_folds_are_refused():
     )
     assert error.headline == "Code that folds exactly over such large batches cannot be written to bytes"
     assert error.expected == f"at most {_jax_export.MOST_EXACT_ROWS} rows"
-    padded_fold = lambda d: d.batch(65).map(lambda b: b).fold_padded(lambda c, b, m: c + b.sum(), jnp.float32(0))  # fmt: skip
-    assert refused(padded_fold, Sequence(types.float32)).headline == error.headline
+
+    def mapped_after(data: Any) -> Any:
+        return data.batch(65).map(lambda b: b).fold_padded(lambda c, b, m: c + b.sum(), jnp.float32(0))
+
+    assert refused(mapped_after, Sequence(types.float32)).headline == error.headline
 
 
 def test_large_batches_in_padded_folds_ask_for_more_spare_rows():
@@ -243,7 +260,7 @@ def test_large_batches_in_padded_folds_ask_for_more_spare_rows():
         return data.batch(1000).fold_padded(lambda c, b, m: c + jnp.sum(b * m), jnp.float32(0))
 
     stored = loaded(fold, Sequence(types.float32))
-    assert stored.payload.least_rows == 1024
+    assert stored.payload.demand.least_rows == 1024
     for count in (0, 3, 2500):
         plain = cohort_of([np.ones(count, np.float32)], Sequence(types.float32)).client(0)
         assert LOADED.run(stored.payload, plain) == count
@@ -293,6 +310,7 @@ SQUARE = Function(types.float32, types.float32)
         (b"\1", SQUARE, "1 bytes"),
         (b"\2" + DATA[1:], SQUARE, "calling convention 2"),
         (DATA[:2] + bytes(4) + DATA[6:], SQUARE, "0 spare rows"),
+        (DATA[:6] + b"\2" + DATA[7:], SQUARE, "512 spare rows, and 2 for a truth value"),
         (DATA[:2] + b"\xff" * 4 + DATA[6:], SQUARE, "4294967295 spare rows"),
         (DATA, Function(None, types.float32), "1 arrays as argument where 0 should be"),
         (DATA, Function(types.int32, types.float32), "the argument float32[] where int32[] should be"),
@@ -318,6 +336,8 @@ def test_no_bytes_hold_a_leaf_of_the_kind_jax():
 
 
 def test_examining_a_leaf_compiles_it():
-    for fn, parameter in ((jnp.square, types.float32), (padded, Sequence(ROW)), (lambda x: x + x, types.tensor("int8", (None,)))):  # fmt: skip
+    open_length = types.tensor("int8", (None,))
+    cases = ((jnp.square, types.float32), (padded, Sequence(ROW)), (lambda x: x + x, open_length))
+    for fn, parameter in cases:
         stored = loaded(fn, parameter)
         LOADED.examine(stored.payload, stored.type)

@@ -88,7 +88,9 @@ def run_elsewhere(
     folder: Path, programs: list[Computation], start: Any, clients: Any, member: types.Type
 ) -> dict[str, Any]:
     """The state that programs make one after another, in another process, by the name of the runtime."""
-    state = programs[0].type.parameter.fields[0][1]
+    parameter = programs[0].type.parameter
+    assert isinstance(parameter, types.Struct)
+    state = parameter.fields[0][1]
     for i, program in enumerate(programs):
         (folder / f"program {i}").write_bytes(wire.encode_program(program.node))
     (folder / "start").write_bytes(wire.encode_value(start, state))

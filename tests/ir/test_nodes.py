@@ -36,7 +36,7 @@ from foedus.ir import (
     walk,
 )
 from foedus.testing import Program
-from foedus.types import Struct, Type, int32, parse, type_of
+from foedus.types import Struct, Tensor, Type, int32, type_of
 
 ONE = parse_program("1:int32")
 
@@ -151,7 +151,8 @@ def test_constants_keep_their_value(data: st.DataObject):
 )
 def test_a_literal_keeps_every_bit(array: Any):
     type_ = type_of(array)
-    back = value_of(literal(array, parse(str(type_))))
+    assert isinstance(type_, Tensor)
+    back = value_of(literal(array, type_))
     assert back.shape == array.shape
     assert back.astype(array.dtype).tobytes() == array.tobytes() or back.tolist() == array.tolist()
 

@@ -15,7 +15,7 @@ import foedus as fd
 from foedus.data import Tiers
 from foedus.types import Sequence, to_type
 
-from .example_programs import Example, Ids, at_clients, at_server, each, example, real, same, whole
+from .examples import Example, Ids, at_clients, at_server, each, example, real, same, whole
 
 OPERATORS: list[Example] = []
 COUNTS = (3, 9, 40)

@@ -21,7 +21,7 @@ from foedus.data import Batch, Cohort, Filter, Map, Ragged, Repeat, Shuffle, Tak
 from foedus.foreign import kind
 from foedus.types import KEY, Sequence, to_type
 
-from .example_programs import Data, Example, at_clients, at_server, each, example, real, same, whole
+from .examples import Data, Example, at_clients, at_server, each, example, real, same, whole
 
 SEQUENCES: list[Example] = []
 SIZES = (5, 0, 3, 13, 1, 8, 4)
@@ -318,6 +318,7 @@ for _name, _transforms in _DECLARED.items():
 for _name, _transforms in _DECLARED_BATCHES.items():
     _add_declared(_name, _declared_batches, ("int32", (None,)), _transforms)
 _add_declared("shuffle, repeated in code", _repeated_in_code, "int32", (Shuffle(3),))
+_add_declared("shuffle, filter, repeated in code", _repeated_in_code, "int32", (Shuffle(3), Filter(_ODD)))
 
 
 @example(

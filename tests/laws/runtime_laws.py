@@ -18,7 +18,7 @@ from foedus.lang import Computation
 from foedus.passes import replace_intrinsics
 from foedus.types import CLIENTS, Federated, Struct, Type, pack, parts_of
 
-from .example_programs import Example, Ids, clients
+from .examples import Example, Ids, clients
 
 Make = Callable[..., Any]
 """Makes a runtime, given ``clients`` and ``tiers``; some laws need one that counts in ``statistics``."""

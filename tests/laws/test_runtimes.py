@@ -13,8 +13,9 @@ from foedus.lang import Computation
 
 from . import runtime_laws as laws
 from .example_operators import OPERATORS
-from .example_programs import VALUES, Example
+from .example_programs import VALUES
 from .example_sequences import SEQUENCES, coupled, padded
+from .examples import Example
 
 RUNTIMES = {"local": runtime.local}
 COUNTING = {"local": runtime.local}
@@ -42,20 +43,11 @@ REORDERED = (
 disagree."""
 
 
-def open_bug(example: Example, count: int) -> str | None:
-    """Why a case is known to fail."""
-    if example.name == "declared shuffle, repeated in code" and count:
-        return "the reference gives each repetition in local code the same declared order"
-    return None
-
-
-def case(example: Example, count: int) -> Any:
-    why = open_bug(example, count)
-    marks = [pytest.mark.xfail(reason=why, strict=True)] if why else []
-    return pytest.param(example, count, id=f"{example.name}-{count}", marks=marks)
-
-
-CASES = [case(example, count) for example in EXAMPLES for count in example.counts]
+CASES = [
+    pytest.param(example, count, id=f"{example.name}-{count}")
+    for example in EXAMPLES
+    for count in example.counts
+]
 
 each_runtime = pytest.mark.parametrize("make", RUNTIMES.values(), ids=RUNTIMES)
 each_counting = pytest.mark.parametrize("make", COUNTING.values(), ids=COUNTING)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -29,11 +29,13 @@ from foedus.learning import (
     train_locally,
 )
 from foedus.learning.algorithms import fed_avg, fed_eval
+from foedus.learning.models import ModelWeights
 from foedus.process import Output, Process
-from foedus.types import EMPTY, Struct, Type
+from foedus.types import EMPTY, Struct, Type, type_of
 
-from .small_models import CLASSES, FEATURES, clients, model_of
+from .small_models import CLASSES, FEATURES, clients, initial, model_of
 
+WEIGHTS = initial()
 BATCHES = Batches(size=3, epochs=2, shuffle=False)
 
 
@@ -211,6 +213,7 @@ def test_stages_compose():
     process = compose(model, **parts)
     output = process.next(process.initialize(3), clients())
     assert output.result["examples"] == 2 * sum((5, 2, 0, 7, 4))
+    assert type_of(output.state) == process.state_type
 
 
 def test_stages_for_another_model_do_not_compose():
@@ -226,3 +229,20 @@ def test_client_work_takes_four_things():
     with pytest.raises(CompositionError) as caught:
         compose(model, **parts)
     assert caught.value.headline == "The client work does not take a state, a key, weights and data"
+
+
+def test_a_model_starts_with_its_own_weights(refused: Any):
+    parts, model = stages()
+    odd = replace(
+        model, initialize=lambda key: ModelWeights({**WEIGHTS(key), "b1": jnp.zeros(9, "float32")}, ())
+    )
+    with refused(
+        CompositionError,
+        """
+        The model's initialize does not return the model's weights
+          found     float32[9]
+          expected  float32[4]
+          at        .trainable.b1 of the weights, HERE
+        """,
+    ):
+        compose(odd, **parts)

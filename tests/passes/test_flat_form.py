@@ -4,31 +4,24 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
+from collections import OrderedDict
 
 import pytest
 
-from foedus.ir import Lambda, Node, check, parse_program, show_program_lines
+import foedus as fd
+from foedus import runtime
+from foedus.ir import Lambda, parse_program
+from foedus.lang import Computation
 from foedus.passes import call_dominant, inline, merge_duplicates, remove_dead_code
+from foedus.types import Federated
+
+from .program_texts import is_text
 
 
 def flat(text: str) -> Lambda:
     node = parse_program(text)
     assert isinstance(node, Lambda)
     return node
-
-
-def is_text(node: Node, text: str) -> None:
-    """Which numbers the names have is no part of what a pass promises, only which are the same."""
-    check(node)
-    assert numbered(show_program_lines(node)) == numbered(textwrap.dedent(text).strip())
-
-
-def numbered(text: str) -> str:
-    """The text with its names numbered in the order in which they come."""
-    names: dict[str, str] = {}
-    return re.sub(r"\b[pv]\d+\b", lambda name: names.setdefault(name.group(), f"n{len(names)}"), text)
 
 
 @pytest.mark.parametrize(
@@ -177,3 +170,192 @@ def test_call_dominant_form_is_all_of_them():
         in v7))
         """,
     )
+
+
+# ---------------------------------------------------------------- names that are used again
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # A function keeps the names of the place where it was made, though they are bound again at its call.
+        (
+            "(v1:int32@SERVER -> (let v2=(p1:bool@SERVER -> federated_zip(<p1,v1>)),"
+            "v1=federated_value@SERVER(true:bool),p1=v2(v1) in <p1,v1>))",
+            """
+            (p1:int32@SERVER -> (let
+              v2=federated_value@SERVER(true:bool),
+              v3=federated_zip(<v2,p1>)
+            in <v3,v2>))
+            """,
+        ),
+        # A function that is called twice has two arguments.
+        (
+            "(x:int32@SERVER -> (let f=(y:int32@SERVER -> (x:int32@SERVER -> federated_zip(<x,y>))),"
+            "g=f(x),x=federated_value@SERVER(2:int32),h=f(x) in <g(x),h(x)>))",
+            """
+            (p1:int32@SERVER -> (let
+              v2=federated_value@SERVER(2:int32),
+              v3=federated_zip(<v2,p1>),
+              v4=federated_zip(<v2,v2>)
+            in <v3,v4>))
+            """,
+        ),
+    ],
+)
+def test_no_name_is_captured(before: str, after: str):
+    is_text(call_dominant(parse_program(before)), after)
+
+
+def test_duplicates_are_found_by_what_a_name_means_there():
+    program = flat(
+        "(x:int32@SERVER -> (let a=federated_broadcast(x),x=federated_value@SERVER(1:int32),"
+        "b=federated_broadcast(x),c=federated_broadcast(x) in <a,b,c>))"
+    )
+    is_text(
+        merge_duplicates(program),
+        """
+        (x:int32@SERVER -> (let
+          a=federated_broadcast(x),
+          x_1=federated_value@SERVER(1:int32),
+          b=federated_broadcast(x_1)
+        in <a,b,b>))
+        """,
+    )
+
+
+def test_what_hides_a_binding_does_not_keep_it():
+    program = flat(
+        "(x:int32@SERVER -> (let a=federated_broadcast(x),a=federated_value@CLIENTS(1:int32) in a))"
+    )
+    is_text(
+        remove_dead_code(program),
+        """
+        (x:int32@SERVER -> (let
+          a_1=federated_value@CLIENTS(1:int32)
+        in a_1))
+        """,
+    )
+
+
+# ---------------------------------------------------------------- inside of functions
+
+
+def test_functions_that_differ_in_names_alone_are_equal():
+    program = flat(
+        "(x:{<int32,int32>}@CLIENTS -> (let a=federated_map(<fn=(y:<int32,int32> -> y[0]),value=x>),"
+        "b=federated_map(<fn=(z:<int32,int32> -> z[0]),value=x>),"
+        "c=federated_map(<fn=(y:<int32,int32> -> y[1]),value=x>) in <a,b,c>))"
+    )
+    is_text(
+        merge_duplicates(program),
+        """
+        (x:{<int32,int32>}@CLIENTS -> (let
+          a=federated_map(<fn=(y:<int32,int32> -> y[0]),value=x>),
+          c=federated_map(<fn=(y_1:<int32,int32> -> y_1[1]),value=x>)
+        in <a,a,c>))
+        """,
+    )
+
+
+def test_functions_of_different_parameters_are_different():
+    text = (
+        "(x:int32 -> (let f=(y:int32 -> (z:int32 -> y)),g=(y_1:int32 -> (z_1:int32 -> z_1)),"
+        "h=(y_2:int32 -> (z_2:int32 -> x)) in <f,g,h>))"
+    )
+    assert merge_duplicates(flat(text)) == flat(text)
+
+
+def test_blocks_in_functions_are_cleaned_too():
+    text = (
+        "(x:{int32}@CLIENTS -> federated_map(<fn=(y:int32 -> (let a=generic_plus(<y,y>),"
+        "b=generic_plus(<y,y>),c=generic_plus(<a,1:int32>) in generic_plus(<a,b>))),value=x>))"
+    )
+    is_text(
+        call_dominant(parse_program(text)),
+        """
+        (p1:{int32}@CLIENTS -> (let
+          v2=federated_map(<fn=(p3:int32 -> (let
+            v4=generic_plus(<p3,p3>),
+            v7=generic_plus(<v4,v4>)
+          in v7)),value=p1>)
+        in v2))
+        """,
+    )
+
+
+def test_a_function_whose_block_is_dead_loses_it():
+    program = flat("(x:int32 -> (let a=(y:int32 -> (let b=<y> in x)) in <a,x>))")
+    is_text(remove_dead_code(program), "(x:int32 -> (let\n  a=(y:int32 -> x)\nin <a,x>))")
+    assert remove_dead_code(flat("(x:int32 -> (let a=x in 1:int32))")) == flat(
+        "(x:int32 -> (let in 1:int32))"
+    )
+
+
+def test_what_a_function_computes_is_not_moved_out_of_it():
+    text = (
+        "(x:{int32}@CLIENTS -> (let a=generic_plus(<1:int32,2:int32>),"
+        "b=federated_map(<fn=(y:int32 -> (let c=generic_plus(<1:int32,2:int32>) in generic_plus(<y,c>))),"
+        "value=x>) in <a,b>))"
+    )
+    is_text(
+        merge_duplicates(flat(text)),
+        """
+        (x:{int32}@CLIENTS -> (let
+          a=generic_plus(<1:int32,2:int32>),
+          b=federated_map(<fn=(y:int32 -> (let
+            c=generic_plus(<1:int32,2:int32>)
+          in generic_plus(<y,c>))),value=x>)
+        in <a,b>))
+        """,
+    )
+
+
+# ---------------------------------------------------------------- the type stays
+
+
+def test_a_result_of_unknown_length_stays_one():
+    program = parse_program("(x:int32[2] -> (y:int32[?] -> <y,y>)(x))")
+    assert inline(program).type == program.type
+    assert call_dominant(call_dominant(program)).type == program.type
+    is_text(
+        call_dominant(program),
+        """
+        (p1:int32[2] -> (let
+          v2=(p3:int32[?] -> p3)(p1)
+        in <v2,v2>))
+        """,
+    )
+
+
+def test_values_that_were_one_for_each_stay_so():
+    @fd.computation(fd.at_clients(fd.int32))
+    def same(x):
+        return x
+
+    @fd.computation(fd.at_server(fd.int32))
+    def spread(x):
+        return same(fd.federated_broadcast(x))
+
+    assert isinstance(spread.type.result, Federated)
+    assert not spread.type.result.all_equal
+    assert inline(spread.node).type == spread.type
+    for make in (runtime.reference, runtime.local):
+        with fd.use(make(clients=3)):
+            assert [int(value) for value in spread(7)] == [7, 7, 7]
+
+
+def test_containers_come_back():
+    @fd.computation(fd.at_server({"a": fd.int32, "b": fd.int32}))
+    def as_dict(x):
+        return x
+
+    @fd.computation(fd.at_server(fd.int32))
+    def made(x):
+        return as_dict(fd.federated_zip(OrderedDict(a=x, b=x))), as_dict(fd.federated_zip({"a": x, "b": x}))
+
+    for program in (made.node, inline(made.node), call_dominant(made.node)):
+        with fd.use(runtime.reference()):
+            one, other = Computation(program, "made")(1)
+        assert type(one) is dict
+        assert type(other) is dict

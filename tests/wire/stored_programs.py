@@ -10,7 +10,7 @@ import hashlib
 from typing import Any, final
 
 from foedus import ir, types
-from foedus.errors import CorruptDataError
+from foedus.errors import CorruptDataError, UnsupportedError
 from foedus.foreign import Encoded, NoJax
 from foedus.ir import Foreign, Node
 from foedus.types import Function, Struct, Type
@@ -20,7 +20,10 @@ from foedus.wire._stream import Writer
 
 @final
 class WordKind:
-    """A fake kind: a leaf is a word, which its bytes spell. It computes nothing."""
+    """A fake kind: a leaf is a word, which its bytes spell. It computes nothing.
+
+    Of two words, "magic" is refused when it is examined, and "bomb" breaks what examines it.
+    """
 
     def trace(self, fn: Any, parameter: Type | None) -> Foreign:
         raise NotImplementedError
@@ -40,7 +43,10 @@ class WordKind:
         return word(data.decode(), type_)
 
     def examine(self, payload: str, type_: Function) -> None:
-        raise AssertionError("words are harmless")
+        if payload == "magic":
+            raise UnsupportedError("There is no magic", found=payload, hint="use words")
+        if payload == "bomb":
+            raise MemoryError("too much")
 
 
 def word(text: str, type_: Function) -> Foreign:

@@ -78,7 +78,7 @@ def mutations(draw: st.DrawFn, body: bytes | None = None) -> bytes:
     return bytes(data)
 
 
-def outcome(read: Callable[[], object]) -> object:
+def outcome(read: Callable[[], Any]) -> Any:
     """What was read, or the class of the error, which is one of two."""
     try:
         return read()
@@ -86,7 +86,7 @@ def outcome(read: Callable[[], object]) -> object:
         return type(error)
 
 
-def check_program(body: bytes) -> object:
+def check_program(body: bytes) -> Any:
     data = seal(Content.PROGRAM, body)
     found = outcome(lambda: wire.decode_program(data, sender=Sender.TRUSTED))
     if not isinstance(found, type):

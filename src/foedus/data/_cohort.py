@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 import numpy as np
 
 from foedus.data._elements import Columns, Elements, Ragged, flat_columns, has_rows, map_columns, stack
-from foedus.data._keys import ClientId
+from foedus.data._keys import ClientId, are_ids
 from foedus.errors import DataError, place
 from foedus.types import (
     STRING,
@@ -49,7 +49,7 @@ class Cohort:
         twice = next((i for i, times in Counter(self.ids).items() if times > 1), None)
         if twice is not None:
             raise DataError(f"Client {twice!r} is in the cohort twice", at=place())
-        if len({isinstance(i, str) for i in self.ids}) > 1:
+        if not are_ids(self.ids):
             raise DataError("Client ids are all strings or all whole numbers", found=self.ids[:5], at=place())
 
     def __len__(self) -> int:

@@ -110,7 +110,11 @@ class Elements:
     client: ClientId
 
     def __iter__(self) -> Iterator[PlainValue]:
-        return self._read(len(self.ragged.transforms), 0)
+        return self.repetition(0)
+
+    def repetition(self, number: int) -> Iterator[PlainValue]:
+        """The elements as they come in one of several repetitions; shuffled ones in an order of its own."""
+        return self._read(len(self.ragged.transforms), number)
 
     def _read(self, upto: int, repetition: int) -> Iterator[PlainValue]:
         """The elements after the first ``upto`` transforms."""

@@ -22,6 +22,12 @@ MULTIPLIERS = (0x85EBCA6B, 0xC2B2AE35, 0x9E3779B9)
 """Odd constants of its round function: the finaliser of MurmurHash3, and the golden ratio."""
 
 
+def are_ids(ids: Iterable[object]) -> bool:
+    """Whether all of these are strings, or all whole numbers, which clients' ids have to be."""
+    sorts = {str if isinstance(i, str) else isinstance(i, int | np.integer) for i in ids}
+    return sorts <= {str} or sorts <= {True}
+
+
 def derive_key(*parts: ClientId | bytes) -> Key:
     """A key that depends on every part.
 
@@ -34,7 +40,7 @@ def derive_key(*parts: ClientId | bytes) -> Key:
     digest = blake2b(digest_size=8)
     for part in parts:
         data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
-        sort = b"i" if isinstance(part, int) else b"s" if isinstance(part, str) else b"b"
+        sort = b"i" if isinstance(part, int | np.integer) else b"s" if isinstance(part, str) else b"b"
         digest.update(sort + len(data).to_bytes(8, "little") + data)
     return np.frombuffer(digest.digest(), dtype="<u4").astype(np.uint32)
 

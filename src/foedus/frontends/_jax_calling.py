@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ from foedus.data import (
     Hints,
     Ragged,
     Repeat,
+    Shuffle,
     Span,
     Take,
     concatenate,
@@ -134,43 +136,90 @@ def from_flat(flat: Iterator[Any], type_: Type, hints: Hints | None = None) -> A
             raise AssertionError(f"{type_} is not the type of a plain value; please report")
 
 
-def to_flat(plain: Any, type_: Type, *, least_rows: int) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a leaf asks of the sequences that it is given.
+
+    Args:
+        least_rows: How many rows it wants behind the last one that it may read.
+        one_order: Whether elements must come in one order, however often it repeats them: what it gets is
+            stored in that order.
+    """
+
+    least_rows: int
+    one_order: bool
+
+
+def to_flat(plain: Any, type_: Type, demand: Demand) -> list[Any]:
     """Takes a plain value apart into flat arrays, for a call of an exported leaf.
 
     Args:
         plain: The value, inside a compiled call or not; sequences in any form that runtimes give them.
         type_: Its type.
-        least_rows: How many rows the leaf wants behind the last one that it may read.
+        demand: What the leaf asks of sequences.
 
     Returns:
         The arrays.
+
+    Raises:
+        UnsupportedError: If a sequence is not what the leaf asks for.
     """
     match type_:
         case Tensor():
             return [plain]
         case Struct(fields):
             items = zip(fields, plain, strict=True)
-            return [array for (_, t), item in items for array in to_flat(item, t, least_rows=least_rows)]
+            return [array for (_, t), item in items for array in to_flat(item, t, demand)]
         case Sequence(element):
-            return _flat_sequence(plain, element, least_rows)
+            return _flat_sequence(plain, element, demand)
         case _:
             raise AssertionError(f"{type_} is not the type of a plain value; please report")
 
 
-def _flat_sequence(plain: Any, element: Type, least_rows: int) -> list[Any]:
+def _flat_sequence(plain: Any, element: Type, demand: Demand) -> list[Any]:
     match plain:
         case Elements():
-            return _flat_elements(plain, element, least_rows)
+            _require_one_order(demand, drawn=_is_shuffled(plain.ragged))
+            return _flat_elements(plain, element, demand.least_rows)
         case EagerSequence():
-            found: list[Any] = []
-            plain.fold(lambda _, item: found.append(item), None)
-            return _flat_elements(found, element, least_rows)
+            return _flat_elements(_read_eagerly(plain, demand), element, demand.least_rows)
         case Span():
-            return _flat_stored(FlatSequence.of(plain, lambda item: item), element, least_rows)
+            return _flat_stored(FlatSequence.of(plain, lambda item: item), element, demand)
         case FlatSequence():
-            return _flat_stored(plain, element, least_rows)
+            return _flat_stored(plain, element, demand)
         case _:
             raise AssertionError(f"{type(plain).__name__} is no sequence; please report")
+
+
+def _is_shuffled(ragged: Ragged) -> bool:
+    return any(isinstance(transform, Shuffle) for transform in ragged.transforms)
+
+
+def _require_one_order(demand: Demand, *, drawn: bool) -> None:
+    if demand.one_order and drawn:
+        raise UnsupportedError(
+            "A loaded leaf that repeats its data cannot take data that are shuffled where they are read",
+            found="data with an order of its own for each repetition",
+            at=place(),
+            hint="shuffle inside the leaf, with data.shuffle(key)",
+        )
+
+
+def _read_eagerly(sequence: EagerSequence, demand: Demand) -> list[Any]:
+    found: list[Any] = []
+    twice = sequence.repeat(2) if demand.one_order else sequence
+    twice.fold(lambda _, item: found.append(item), None)
+    if not demand.one_order:
+        return found
+    half = len(found) // 2
+    pairs = zip(found[:half], found[half:], strict=True)
+    _require_one_order(demand, drawn=not all(_is_same(one, other) for one, other in pairs))
+    return found[:half]
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    columns = zip(flat_columns(one), flat_columns(other), strict=True)
+    return all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in columns)
 
 
 def _flat_elements(elements: Iterable[Any], element: Type, least_rows: int) -> list[Any]:
@@ -182,7 +231,7 @@ def _flat_elements(elements: Iterable[Any], element: Type, least_rows: int) -> l
     else:
         joined = stack(items) if items else empty_columns(element)
     columns = [np.asarray(column) for column in flat_columns(joined)]
-    rows = _bucket(max((len(column) for column in columns), default=0)) + least_rows
+    rows = _bucket(max((len(column) for column in columns), default=0) + least_rows)
     flat: list[Any] = [_lengthened(column, rows) for column in columns]
     if ragged:
         sizes = [len(flat_columns(item)[0]) for item in items]
@@ -201,8 +250,10 @@ def _lengthened(column: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]
     return np.concatenate([column, spare])
 
 
-def _flat_stored(sequence: FlatSequence, element: Type, least_rows: int) -> list[Any]:
+def _flat_stored(sequence: FlatSequence, element: Type, demand: Demand) -> list[Any]:
     """Columns of a sequence inside a compiled call: those that it lies in, unless it is transformed."""
+    least_rows = demand.least_rows
+    _require_one_order(demand, drawn=_is_shuffled(sequence.span.ragged))
     if sequence.ops:
         return _flat_transformed(sequence, element, least_rows)
     span = sequence.span

@@ -23,7 +23,7 @@ from jax import custom_batching, export
 
 from foedus.errors import CorruptDataError, FoedusError, TracingError, UnsupportedError, place
 from foedus.foreign import Encoded, NoJax
-from foedus.frontends._jax_calling import flat_arguments, from_flat, to_flat
+from foedus.frontends._jax_calling import Demand, flat_arguments, from_flat, to_flat
 from foedus.frontends._jax_export import CONVENTION, HEAD, MOST_LEAST_ROWS
 from foedus.ir import Foreign
 from foedus.types import STRING, Function, Sequence, Struct, Tensor, Type, walk
@@ -56,13 +56,13 @@ class LoadedFunction:
         exported: What ``jax.export`` read.
         data: The bytes that it was read from.
         type: The leaf's type.
-        least_rows: How many rows it wants behind the last one of a sequence.
+        demand: What it asks of sequences.
     """
 
     exported: export.Exported
     data: bytes
     type: Function
-    least_rows: int
+    demand: Demand
     compiled: Callable[..., Any] = field(init=False, repr=False)
     looped: Callable[..., Any] = field(init=False, repr=False)
 
@@ -75,7 +75,7 @@ class LoadedFunction:
         """The flat arguments of a call."""
         if self.type.parameter is None:
             return []
-        flat = to_flat(plain, self.type.parameter, least_rows=self.least_rows)
+        flat = to_flat(plain, self.type.parameter, self.demand)
         for array, aval in zip(flat, self.exported.in_avals, strict=True):
             lengths = zip(np.shape(array), aval.shape, strict=True)
             if any(length == 0 and export.is_symbolic_dim(size) for length, size in lengths):
@@ -123,11 +123,11 @@ class StablehloKind:
         _require_flat(type_)
         if len(data) < HEAD.size:
             _refuse(type_, f"{len(data)} bytes")
-        convention, least_rows = HEAD.unpack_from(data)
+        convention, least_rows, repeats = HEAD.unpack_from(data)
         if convention != CONVENTION:
             _refuse(type_, f"calling convention {convention}", hint="install a newer version of Foedus")
-        if not 1 <= least_rows <= MOST_LEAST_ROWS:
-            _refuse(type_, f"{least_rows} spare rows")
+        if not 1 <= least_rows <= MOST_LEAST_ROWS or repeats > 1:
+            _refuse(type_, f"{least_rows} spare rows, and {repeats} for a truth value")
         try:
             exported = export.deserialize(bytearray(data[HEAD.size :]))
             found = _difference(exported, type_)
@@ -138,7 +138,9 @@ class StablehloKind:
         if found is not None:
             _refuse(type_, found)
         digest = hashlib.sha256(f"{_NAME}\0{type_}\0".encode("utf-8", "surrogatepass") + data).hexdigest()
-        return Foreign(_NAME, LoadedFunction(exported, data, type_, least_rows), type_, digest)
+        return Foreign(
+            _NAME, LoadedFunction(exported, data, type_, Demand(least_rows, bool(repeats))), type_, digest
+        )
 
     def examine(self, payload: LoadedFunction, type_: Function) -> None:
         """See ``Kind.examine``: parses the code, refuses native calls, and compiles it for the CPU."""
@@ -239,7 +241,7 @@ def _compile(payload: LoadedFunction) -> None:
         flat_arguments(
             parameter,
             unknown=lambda: _SAMPLE,
-            rows=lambda _: payload.least_rows + _SAMPLE,
+            rows=lambda _: payload.demand.least_rows + _SAMPLE,
             offsets=lambda _: _SAMPLE,
         )
     )  # fmt: skip

@@ -165,7 +165,8 @@ def _note_tracing(fn: LocalFunction, types: tuple[Type, ...]) -> None:
         where = describe_line(code.co_filename, code.co_firstlineno)
         warnings.warn(
             f"The function {fn_name(fn)!r} ({where}) has been made a computation "
-            f"{_MANY_TRACES} times at the same types, and is traced and compiled anew each time; make it one once, outside of the loop",
+            f"{_MANY_TRACES} times at the same types, and is traced and compiled anew each time; "
+            "make it one once, outside of the loop",
             RetracingWarning,
             stacklevel=4,
         )

@@ -5,20 +5,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import final
 
-from foedus.foreign import kind
+from foedus.foreign import LocalFunction, kind
 from foedus.lang._computation import Computation
 from foedus.lang._current import active
 from foedus.lang._trace import Tracer, fn_name, leave_local_code, parameter_names, to_node
-from foedus.types import Struct, Type, to_type
+from foedus.types import PythonValue, Struct, Type, to_type
 
 
 @final
 class HostFunction:
     """A Python function that runs as it is, on NumPy values and strings; see ``host``."""
 
-    def __init__(self, fn: Callable[..., Any], returns: Type) -> None:
+    def __init__(self, fn: LocalFunction, returns: Type) -> None:
         self.fn = fn
         self.returns = returns
         self._names = parameter_names(fn)
@@ -27,7 +27,7 @@ class HostFunction:
         """The function as a computation for one type of argument."""
         return Computation(kind("numpy").trace(self, parameter), fn_name(self.fn))
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: PythonValue) -> PythonValue:
         leave_local_code()
         if not isinstance(active(), Tracer):
             return self.fn(*arguments)
@@ -41,12 +41,12 @@ class HostFunction:
         return f"<host function {fn_name(self.fn)} returning {self.returns}>"
 
 
-def host(*, returns: object) -> Callable[[Callable[..., Any]], HostFunction]:
+def host(*, returns: object) -> Callable[[LocalFunction], HostFunction]:
     """Marks a Python function as host code: it is run as it is, once for each client, and never compiled.
 
     For strings, hashing, parsing, and whatever else JAX cannot trace. Arrays arrive as NumPy arrays, strings
-    as ``str``,
-    sequences as something to iterate over. Explanations list host code, since it makes a stage slow.
+    as ``str``, sequences as something to iterate over. Explanations list host code, since it makes a stage
+    slow.
 
     Args:
         returns: The type of the result, as ``foedus.types.to_type`` takes it. What the function returns is

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from foedus.ir import Block, Call, Lambda, Node, Reference, transform
+from foedus.passes._retype import retyped
 from foedus.passes._round import Round, fields_of, operator_of
 from foedus.passes.call_dominant import call_dominant
 from foedus.types import Federated, Struct, Type
@@ -24,11 +25,6 @@ def unplaced(type_: Type) -> Type:
             return Struct(tuple((name, unplaced(t)) for name, t in fields), container)
         case _:
             return type_
-
-
-def fitted(node: Node, type_: Type) -> Node:
-    """A node as one of a type to which its own is assignable."""
-    return node if node.type == type_ else Call(Lambda("x", type_, Reference("x", type_)), node)
 
 
 def substituted(node: Node, known: Mapping[str, Node]) -> Node:
@@ -102,4 +98,4 @@ def _member(call: Call, known: Mapping[str, Node]) -> Node:
             value = Call(fn, mapped)
         case name:
             raise AssertionError(f"{name} has no meaning at one member; please report")
-    return fitted(value, type_.member)
+    return retyped(value, type_.member)

@@ -123,46 +123,41 @@ def source_of(node: Call) -> PlacementLiteral:
     return first.placement
 
 
-def arguments_of(parameter: Type | None) -> tuple[Argument, ...]:
+def arguments_of(parameter: Type | None, form: str) -> tuple[Argument, ...]:
     """The placed values of a parameter that is one or a struct of such.
+
+    Args:
+        parameter: The type of a computation's argument.
+        form: The form that takes it, for the errors' text.
+
+    Returns:
+        The values in order.
 
     Raises:
         CompositionError: If it is something else; the error names the field.
     """
     if parameter is None:
         return ()
-    if isinstance(parameter, Federated):
-        return (_argument(None, "", parameter),)
-    if not isinstance(parameter, Struct):
-        raise _not_placed("the argument", parameter)
+    whole = isinstance(parameter, Federated) or not isinstance(parameter, Struct)
+    fields = ((None, parameter),) if whole else parameter.fields
     found: list[Argument] = []
-    for i, (name, type_) in enumerate(parameter.fields):
-        path = field_path(i, name)
-        if not isinstance(type_, Federated):
-            raise _not_placed(f"{path} of the argument", type_)
-        found.append(_argument(name, path, type_))
+    for i, (name, type_) in enumerate(fields):
+        path = "" if whole else field_path(i, name)
+        if not isinstance(type_, Federated) or type_.placement not in (SERVER, CLIENTS):
+            raise CompositionError(
+                f"A {form} takes values at the server and at clients",
+                found=type_,
+                expected="T@SERVER or {T}@CLIENTS, or a struct of such",
+                at=place(f"{path} of the argument" if path else "the argument"),
+            )
+        # No binding has a name like this.
+        found.append(Argument(name, Reference(f"argument{path}", type_), type_))
     return tuple(found)
 
 
-def _argument(field: str | None, path: str, type_: Federated) -> Argument:
-    if type_.placement not in (SERVER, CLIENTS):
-        raise _not_placed(f"{path} of the argument" if path else "the argument", type_)
-    # No binding has a name like this.
-    return Argument(field, Reference(f"argument{path}", type_), type_)
-
-
-def _not_placed(where: str, found: Type) -> CompositionError:
-    return CompositionError(
-        "A round takes values at the server and at clients",
-        found=found,
-        expected="T@SERVER or {T}@CLIENTS, or a struct of such",
-        at=place(where),
-    )
-
-
-def _take_apart(flat: Lambda) -> tuple[tuple[Argument, ...], Block]:
+def _take_apart(flat: Lambda, form: str) -> tuple[tuple[Argument, ...], Block]:
     """The arguments of a flat program, and its body in terms of them."""
-    arguments = arguments_of(flat.parameter_type)
+    arguments = arguments_of(flat.parameter_type, form)
     whole: Node = (
         arguments[0].value
         if isinstance(flat.parameter_type, Federated)
@@ -197,7 +192,7 @@ def cut(flat: Lambda, form: str, *, tiers: bool) -> Round:
     Raises:
         CompositionError: If it is not one round trip; the error shows the binding that makes it impossible.
     """
-    arguments, body = _take_apart(flat)
+    arguments, body = _take_apart(flat, form)
     calls: dict[str, Call] = {}
     cutter = _Cutter(Refusal(form, calls), arguments, tiers)
     for name, node in body.bindings:

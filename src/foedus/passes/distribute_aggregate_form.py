@@ -19,7 +19,7 @@ _FIT = Fit("distribute-aggregate form")
 
 def placed_type(parameter: Type | None, placement: PlacementLiteral) -> Type:
     """What of a computation's argument is at a placement: the one value, or a struct of them."""
-    own = [a for a in arguments_of(parameter) if a.type.placement == placement]
+    own = [a for a in arguments_of(parameter, _FIT.form) if a.type.placement == placement]
     return bundle_type((a.field, a.type) for a in own)
 
 

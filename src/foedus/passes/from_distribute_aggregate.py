@@ -44,7 +44,7 @@ def _arguments(parameter: Reference | None, placement: PlacementLiteral) -> Node
     if parameter is None:
         return Record(())
     whole = isinstance(parameter.type, Federated)
-    parts = enumerate(arguments_of(parameter.type))
+    parts = enumerate(arguments_of(parameter.type, "distribute-aggregate form"))
     own = (
         (a.field, parameter if whole else Selection(parameter, i))
         for i, a in parts

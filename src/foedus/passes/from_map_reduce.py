@@ -80,7 +80,7 @@ def _arguments(writer: _Writer, parameter: Reference | None, placement: Placemen
     if parameter is None:
         return writer.nothing(placement)
     parts: list[tuple[str | None, Node]] = []
-    for i, argument in enumerate(arguments_of(parameter.type)):
+    for i, argument in enumerate(arguments_of(parameter.type, "map-reduce form")):
         if argument.type.placement == placement:
             whole = isinstance(parameter.type, Federated)
             parts.append((argument.field, parameter if whole else Selection(parameter, i)))

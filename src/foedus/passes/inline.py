@@ -27,6 +27,7 @@ from foedus.ir import (
     Reference,
     Selection,
 )
+from foedus.passes._retype import is_exactly, retyped
 from foedus.passes._trampoline import Later, Steps, finished
 from foedus.passes.uniquify import uniquify
 from foedus.types import Federated, Function, Struct, Type
@@ -142,16 +143,16 @@ class _Inliner:
         return _Fields(tuple(name for name, _ in type_.fields), tuple(fields), type_.container)
 
     def settle(self, value: _Value, type_: Type) -> Steps[_Value]:
-        """Gives the result of a program the type that it had, where that says less than is known."""
-        fitted = yield from Later(self.fit(value, type_))
-        if fitted.type == type_:
-            return fitted
-        if isinstance(fitted, _Fields) and isinstance(type_, Struct):
-            values: list[_Value] = []
-            for own, (_, wanted) in zip(fitted.values, type_.fields, strict=True):
-                values.append((yield from Later(self.settle(own, wanted))))
-            return _Fields(fitted.names, tuple(values), fitted.container)
-        return self.bind(_as_type((yield from Later(self.node(fitted))), type_, f"p{next(self.names)}"))
+        """Gives the result of a program exactly the type that it had, where more is known by now."""
+        if is_exactly(value.type, type_):
+            return value
+        if not isinstance(type_, Struct):
+            return self.bind(_as_type((yield from Later(self.node(value))), type_, f"p{next(self.names)}"))
+        values: list[_Value] = []
+        for i, (_, wanted) in enumerate(type_.fields):
+            own = yield from Later(self.field(value, i))
+            values.append((yield from Later(self.settle(own, wanted))))
+        return _Fields(tuple(name for name, _ in type_.fields), tuple(values), type_.container)
 
     def field(self, value: _Value, index: int) -> Steps[_Value]:
         if isinstance(value, _Fields):
@@ -205,7 +206,7 @@ def _as_type(node: Node, type_: Type, name: str) -> Node:
         result = result_type("federated_map", argument.type)
         if result == type_:
             return Call(Intrinsic("federated_map", Function(argument.type, result)), argument)
-    return Call(Lambda(name, type_, Reference(name, type_)), node)
+    return retyped(node, type_, name)
 
 
 def inline(program: Node) -> Lambda:

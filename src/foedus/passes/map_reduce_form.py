@@ -38,7 +38,7 @@ _FIT = Fit("map-reduce form")
 
 def member_type(parameter: Type | None, placement: PlacementLiteral) -> Type:
     """What one member of a placement has of a computation's argument: its one value, or a struct of them."""
-    own = [a for a in arguments_of(parameter) if a.type.placement == placement]
+    own = [a for a in arguments_of(parameter, _FIT.form) if a.type.placement == placement]
     return bundle_type((a.field, a.type.member) for a in own)
 
 

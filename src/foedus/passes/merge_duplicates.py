@@ -21,7 +21,7 @@ from foedus.ir import (
     transform,
 )
 from foedus.passes.uniquify import uniquify
-from foedus.types import Type
+from foedus.types import Abstract, Federated, Function, Placement, Sequence, Struct, Tensor, Type
 
 
 class _Numbering:
@@ -40,14 +40,30 @@ class _Numbering:
         return self.numbers.setdefault(key, len(self.numbers))
 
     def type_(self, type_: Type | None) -> int:
-        """The number of a type; one that stands in many places is looked at once."""
+        """The number of a type, containers included; one that stands in many places is looked at once."""
+        if type_ is None:
+            return self.number("no type")
         found = self.types.get(id(type_))
-        if found is None or type_ is None:
-            number = self.number("type", type_)
-            if type_ is not None:
-                self.types[id(type_)] = (type_, number)
-            return number
+        if found is None:
+            found = type_, self._type(type_)
+            self.types[id(type_)] = found
         return found[1]
+
+    def _type(self, type_: Type) -> int:
+        match type_:
+            case Struct(fields, container):
+                names = tuple(name for name, _ in fields)
+                return self.number("struct", container, names, *(self.type_(t) for _, t in fields))
+            case Sequence(element):
+                return self.number("sequence", self.type_(element))
+            case Function(parameter, result):
+                return self.number("function type", self.type_(parameter), self.type_(result))
+            case Federated(member, placement, all_equal):
+                return self.number("federated", placement, all_equal, self.type_(member))
+            case Tensor() | Placement() | Abstract():
+                return self.number("type", type_)
+            case _:
+                assert_never(type_)
 
     def node(self, node: Node, inner: list[int]) -> int:
         """The number of a node, given those of its children."""
@@ -60,8 +76,8 @@ class _Numbering:
                 return self.number("operator", name, self.type_(type_))
             case Foreign(kind, _, type_, digest):
                 return self.number("leaf", kind, digest, self.type_(type_))
-            case Record(fields):
-                return self.number("record", tuple(name for name, _ in fields), *inner)
+            case Record(fields, container):
+                return self.number("record", container, tuple(name for name, _ in fields), *inner)
             case Selection(_, index):
                 return self.number("selection", index, *inner)
             case Lambda(_, parameter_type, _):

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from foedus.intrinsics import TABLE, Row
-from foedus.ir import Intrinsic, Node, parse_program, transform
-from foedus.types import CLIENTS, SERVER, Federated, walk
+from foedus.ir import Call, Intrinsic, Lambda, Node, Reference, parse_program, transform
+from foedus.passes._retype import is_exactly, retyped
+from foedus.types import CLIENTS, SERVER, Federated, Function, walk
 
 
 def replace_intrinsics(program: Node, which: Callable[[Row], bool] = lambda _: True) -> Node:
@@ -29,9 +30,18 @@ def replace_intrinsics(program: Node, which: Callable[[Row], bool] = lambda _: T
         if row.body is None or not which(row):
             return node
         placements = {CLIENTS, SERVER} | {t.placement for t in walk(node.type) if isinstance(t, Federated)}
-        return transform(parse_program(row.body(node.type), placements=placements), change)
+        body = transform(parse_program(row.body(node.type), placements=placements), change)
+        return _with_type(body, node.type)
 
     return transform(program, change)
+
+
+def _with_type(body: Node, type_: Function) -> Node:
+    """A function as one of exactly a type: text has no containers."""
+    if is_exactly(body.type, type_) or type_.parameter is None:
+        return body
+    result = retyped(Call(body, Reference("x", type_.parameter)), type_.result)
+    return Lambda("x", type_.parameter, result)
 
 
 def expand(program: Node) -> Node:

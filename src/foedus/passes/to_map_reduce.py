@@ -11,7 +11,8 @@ from foedus.intrinsics import TABLE
 from foedus.ir import Call, Intrinsic, Literal, Node, Record, Reference, Selection, value_of
 from foedus.passes._bundle import bundle_type, named_parts, parts_of_bundle, unnamed
 from foedus.passes._fit import pair, struct
-from foedus.passes._local import LOCAL, Member, fitted, unplaced
+from foedus.passes._local import LOCAL, Member, unplaced
+from foedus.passes._retype import retyped
 from foedus.passes._round import Part, Round, cut, fields_of, operator_of
 from foedus.passes.call_dominant import call_dominant
 from foedus.passes.map_reduce_form import SECURE_SUMS, MapReduceForm, member_type
@@ -102,8 +103,8 @@ class _Builder:
         at_server = Member(self.round, self.arguments(given, SERVER))
         sent = [_argument(call) for call in self.broadcasts.values()]
         values = at_server.values([*sent, *(fields_of(call)[0] for call in self.keys.values())])
-        keys = Record(tuple((None, fitted(key, KEY)) for key in values[len(sent) :]))
-        broadcast = fitted(unnamed(values[: len(sent)]), _result_type(self.broadcasts))
+        keys = Record(tuple((None, retyped(key, KEY)) for key in values[len(sent) :]))
+        broadcast = retyped(unnamed(values[: len(sent)]), _result_type(self.broadcasts))
         return at_server.program(given, Record((("broadcast", broadcast), ("keys", keys))))
 
     def work(self) -> Node:
@@ -111,21 +112,21 @@ class _Builder:
         keys = Struct(tuple((None, KEY) for _ in self.keys))
         type_ = struct(data=data, broadcast=_result_type(self.broadcasts), keys=keys)
         given = Reference("given", type_)
-        names = self.arguments(Selection(given, 0), CLIENTS) | named_parts(
-            self.broadcasts, Selection(given, 1)
-        )
+        names: dict[str, Node] = {name: Record(()) for name, _ in self.round.of(Part.DOWN)}
+        names |= self.arguments(Selection(given, 0), CLIENTS)
+        names |= named_parts(self.broadcasts, Selection(given, 1))
         names |= {name: Selection(Selection(given, 2), i) for i, name in enumerate(self.keys)}
         sorts = {"simple": self.folds, **self.secure}
         wanted = [_operands(calls) for calls in sorts.values()]
         at_client = Member(self.round, names)
         values = iter(at_client.values([node for nodes, _ in wanted for node in nodes]))
-        fields = (fitted(unnamed(itertools.islice(values, len(nodes))), type_) for nodes, type_ in wanted)
+        fields = (retyped(unnamed(itertools.islice(values, len(nodes))), type_) for nodes, type_ in wanted)
         return at_client.program(given, Record(tuple(zip(sorts, fields, strict=True))))
 
     def zero(self) -> Node:
         anywhere = Member(self.round)
         zeros = anywhere.values([fields_of(call)[1] for call in self.folds.values()])
-        return anywhere.program(None, fitted(unnamed(zeros), self.state))
+        return anywhere.program(None, retyped(unnamed(zeros), self.state))
 
     def accumulate(self) -> Node:
         return self.joining(2, _operands(self.folds)[1])
@@ -141,7 +142,7 @@ class _Builder:
         states, others = (parts_of_bundle(Selection(given, i), len(functions)) for i in (0, 1))
         pairs = (Record(((None, one), (None, two))) for one, two in zip(states, others, strict=True))
         joined = unnamed(Call(function, both) for function, both in zip(functions, pairs, strict=True))
-        return anywhere.program(given, fitted(joined, self.state))
+        return anywhere.program(given, retyped(joined, self.state))
 
     def report(self) -> Node:
         given = Reference("given", self.state)
@@ -149,7 +150,7 @@ class _Builder:
         functions = anywhere.values([fields_of(call)[4] for call in self.folds.values()])
         states = parts_of_bundle(given, len(functions))
         reports = unnamed(Call(function, own) for function, own in zip(functions, states, strict=True))
-        return anywhere.program(given, fitted(reports, _result_type(self.folds)))
+        return anywhere.program(given, retyped(reports, _result_type(self.folds)))
 
     def bounds(self, sort: str) -> Node:
         anywhere = Member(self.round)
@@ -166,7 +167,7 @@ class _Builder:
             names |= named_parts(calls, Selection(given, i + 1))
         at_server = Member(self.round, names)
         (result,) = at_server.values([self.round.result])
-        return at_server.program(given, fitted(result, unplaced(self.type.result)))
+        return at_server.program(given, retyped(result, unplaced(self.type.result)))
 
 
 def _calls(round_: Round, part: Part, operator: str) -> dict[str, Call]:

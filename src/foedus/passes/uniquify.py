@@ -6,17 +6,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from foedus.ir import Block, Lambda, Node, Reference, children, rebuild, walk
+from foedus.ir import Block, Lambda, Node, Reference, children, rebuild, walk_in_scope
 
 
 class _Names:
     """The names of one program: those that are given out, and those that are still to come."""
 
     def __init__(self, program: Node) -> None:
-        references = {node.name for node in walk(program) if isinstance(node, Reference)}
-        bound = {name for node in walk(program) for name in _bound_by(node)}
-        self.known = references | bound
-        self.given = references - bound
+        self.given: set[str] = set()
+        self.known: set[str] = set()
+        for node, scope in walk_in_scope(program):
+            if isinstance(node, Reference) and node.name not in scope:
+                self.given.add(node.name)
+            self.known.update(_bound_by(node))
+        self.known |= self.given
         self.last: dict[str, int] = {}
 
     def fresh(self, name: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, final
 
@@ -159,14 +159,37 @@ def _fixed(template: Any) -> Iterator[Any]:
         yield template.element, template.transforms
 
 
+def reason_against_columns(cohort: Cohort) -> str | None:
+    """Why the values of a cohort cannot be in compiled code, or None if they can."""
+    if any(_is_shuffled_before_filtered(ragged) for ragged in _raggeds(cohort.value)):
+        return "there are sequences that are filtered after they are shuffled"
+    return _reason_against_type(cohort.type)
+
+
 @lru_cache(maxsize=256)
-def reason_against_columns(type_: Type) -> str | None:
-    """Why values of a type cannot be in compiled code, or None if they can."""
+def _reason_against_type(type_: Type) -> str | None:
     if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(type_)):
         return "there are strings"
     if any(t.shape is None or None in t.shape for t in _outside_sequences(type_)):
         return "there are values of unknown shape outside sequences"
     return None
+
+
+def _raggeds(value: Any) -> list[Ragged]:
+    if isinstance(value, tuple):
+        return [ragged for item in value for ragged in _raggeds(item)]
+    return [value] if isinstance(value, Ragged) else []
+
+
+def _is_shuffled_before_filtered(ragged: Ragged) -> bool:
+    """Whether each repetition in local code has kept elements of its own order, which no offset can tell."""
+    kinds = [type(t) for t in ragged.transforms[: _after_filters(ragged)]]
+    return Shuffle in kinds
+
+
+def _after_filters(ragged: Ragged) -> int:
+    """How many transforms there are up to the last filter, with it."""
+    return max((i + 1 for i, t in enumerate(ragged.transforms) if isinstance(t, Filter)), default=0)
 
 
 def _outside_sequences(type_: Type) -> list[Tensor]:
@@ -199,13 +222,15 @@ def _place(value: Any, ids: tuple[ClientId, ...], shelf: Shelf, lengths: list[Le
 
 
 def _without_filters(ragged: Ragged, ids: tuple[ClientId, ...]) -> Ragged:
-    """The sequences with transforms applied where one is a filter, whose outcome no offset can tell."""
-    if not any(isinstance(t, Filter) for t in ragged.transforms):
+    """The sequences with transforms applied up to the last filter, whose outcome no offset can tell."""
+    count = _after_filters(ragged)
+    if not count:
         return ragged
-    read = [Elements(ragged, i, client) for i, client in enumerate(ids)]
-    applied = cohort_of(dict(zip(ids, read, strict=True)), Sequence(ragged.transformed)).value
+    filtered = replace(ragged, transforms=ragged.transforms[:count])
+    read = [Elements(filtered, i, client) for i, client in enumerate(ids)]
+    applied = cohort_of(dict(zip(ids, read, strict=True)), Sequence(filtered.transformed)).value
     assert isinstance(applied, Ragged)
-    return applied
+    return replace(applied, transforms=ragged.transforms[count:])
 
 
 def _resident(ragged: Ragged, shelf: Shelf) -> tuple[Columns, np.ndarray[Any, Any], Any]:

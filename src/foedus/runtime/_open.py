@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from foedus.data import ClientId, Tiers
+from foedus.data import ClientId, Tiers, are_ids
 from foedus.errors import ArgumentError, place
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def _ids(clients: Iterable[ClientId] | int | None) -> tuple[ClientId, ...] | Non
             raise ArgumentError("The number of clients is negative", found=clients, at=place())
         return tuple(range(clients))
     ids = tuple(clients)
-    if len(set(ids)) < len(ids) or len({isinstance(i, str) for i in ids}) > 1:
+    if len(set(ids)) < len(ids) or not are_ids(ids):
         raise ArgumentError(
             "Client ids are all strings or all whole numbers, each once", found=ids[:5], at=place()
         )

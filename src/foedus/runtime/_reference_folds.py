@@ -110,7 +110,10 @@ def _aggregate(argument: Any, parameter: Type) -> Fold:
 def _sum(value: Any, parameter: Type) -> Fold:
     member = _member(parameter)
     message = ("value", member, Protection.SUM)
-    take = lambda partial, sent: add(partial, sent[0])  # noqa: E731
+
+    def take(partial: Any, sent: tuple[Any, ...]) -> Any:
+        return add(partial, sent[0])
+
     return Fold(lambda i: (value[i],), (message,), zeros(member), take, add, lambda total: total)
 
 

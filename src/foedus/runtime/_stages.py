@@ -208,7 +208,7 @@ class Run:
             own = stage.reads - {self.plan.parameter}
             return all(_fits(self.server[name]) for name in own if name in self.server)
         return all(
-            reason_against_columns(cohort.type) is None
+            reason_against_columns(cohort) is None
             for placement, cohort in self.cohorts.values()
             if placement == stage.placement or is_above(placement, stage.placement)
         )

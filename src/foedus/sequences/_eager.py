@@ -47,7 +47,10 @@ class EagerSequence(Sequence):
         Returns:
             The sequence.
         """
-        return cls(lambda _: map(convert, elements), batched=has_rows(elements.ragged.transformed))
+        return cls(
+            lambda repetition: map(convert, elements.repetition(repetition)),
+            batched=has_rows(elements.ragged.transformed),
+        )
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._read(0))

@@ -127,7 +127,7 @@ def fill_row(
     for field, column in zip(fields, columns, strict=True):
         if field.name not in features:
             raise _wrong_fields(f"The field {field.name!r} is missing", features, fields)
-        column[row] = _values(field, features[field.name])
+        column[row] = _values(field, features[field.name])[()]
     if len(features) != len(fields):
         declared = {field.name for field in fields}
         spare = next(name for name in features if name not in declared)

@@ -87,7 +87,7 @@ def test_metrics_begin_at_zero(refused: Any):
     with refused(
         ArgumentError,
         """
-        The statistics of the metric 'started' do not begin at zero, so they cannot be added over clients
+        The statistics of the metric 'started' do not begin at zero, and so do not add up
           found     started/best
           at        metrics, HERE
         """,

@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""The local runtime: what it counts, agreement on generated programs, and interrupts."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+
+import foedus as fd
+from foedus import testing
+from foedus.errors import TracingError
+from foedus.testing import Program
+
+
+def same(one: Any, other: Any) -> None:
+    """Equal, floats up to the rounding of one fused operation."""
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert np.asarray(a).dtype == np.asarray(b).dtype
+        if np.asarray(a).dtype.kind == "f":
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(a, b)
+
+
+@given(testing.programs())
+def test_generated_programs_give_what_the_reference_gives(program: Program):
+    with fd.use(fd.runtime.reference()):
+        expected = program()
+    with fd.use(fd.runtime.local()):
+        same(program(), expected)
+
+
+def test_a_second_call_compiles_nothing():
+    runtime = fd.runtime.local()
+
+    @fd.computation(fd.at_clients(fd.float32))
+    def program(x: Any) -> Any:
+        return fd.federated_mean(fd.federated_map(lambda v: 2 * v, x))
+
+    with fd.use(runtime):
+        assert program([1.0, 2.0]) == 3
+        once = runtime.statistics
+        assert program([3.0, 4.0]) == 7
+    twice = runtime.statistics
+    assert once.compiled == once.calls == 1
+    assert (twice.compiled, twice.calls, twice.native) == (1, 2, 0)
+
+
+def test_the_number_of_calls_does_not_grow_with_the_clients():
+    @fd.computation(fd.at_clients(fd.float32), fd.at_server(fd.float32))
+    def program(x: Any, rate: Any) -> Any:
+        total = fd.federated_sum(fd.federated_map(lambda v, r: v * r, (x, fd.federated_broadcast(rate))))
+        sent = fd.federated_broadcast(fd.federated_map(lambda t: t + 1, total))
+        return fd.federated_mean(fd.federated_map(lambda v, t: v / t, (x, sent)))
+
+    calls = []
+    for count in (3, 40, 200):
+        runtime = fd.runtime.local()
+        with fd.use(runtime):
+            program([1.0] * count, 2.0)
+        calls.append(runtime.statistics.calls)
+    assert len(set(calls)) == 1
+    assert calls[0] <= 4
+
+
+def test_strings_are_run_natively():
+    runtime = fd.runtime.local()
+
+    @fd.host(returns="int32")
+    def length(text: Any) -> int:
+        return len(text)
+
+    @fd.computation(fd.at_clients(fd.string))
+    def program(x: Any) -> Any:
+        return fd.federated_sum(fd.federated_map(length, x))
+
+    with fd.use(runtime):
+        assert program(["a", "bcd"]) == 4
+    assert runtime.statistics.native == 1
+
+
+def test_local_code_that_depends_on_the_length_fails_with_its_line(refused):
+    """It is traced at small lengths, and compiled at those of the data."""
+
+    def short(batch: Any) -> Any:
+        if len(batch) > 10:
+            raise KeyError("too long")
+        return batch.sum()
+
+    @fd.computation(fd.at_clients(fd.types.sequence(fd.float32)))
+    def program(x: Any) -> Any:
+        def total(sequence: Any) -> Any:
+            return sequence.batch(20).fold(lambda c, b: c + short(b), jnp.float32(0))
+
+        return fd.federated_map(total, x)
+
+    message = """
+    Local code failed while it was compiled
+      found     KeyError: 'too long'
+      at        HERE
+    """
+    with fd.use(fd.runtime.local()):
+        assert program([[1.0, 2.0]]) == [3]
+        with refused(TracingError, message):
+            program([[1.0] * 15])
+
+
+@contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """Presses Ctrl-C in the main thread after some time, if the block still runs."""
+    timer = threading.Timer(seconds, _thread.interrupt_main, [signal.SIGINT])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def test_ctrl_c_in_a_long_round_leaves_the_runtime_usable():
+    runtime = fd.runtime.local()
+
+    @fd.computation(fd.at_clients(fd.int64))
+    def program(steps: Any) -> Any:
+        def busy(n: Any) -> Any:
+            return jax.lax.fori_loop(0, n, lambda i, v: jnp.sin(v) + i % 2, jnp.float64(1)) < 9
+
+        return fd.federated_sum(fd.federated_map(lambda n: busy(n).astype("int32"), steps))
+
+    with fd.use(runtime):
+        assert program([1, 2]) == 2
+        with pytest.raises(KeyboardInterrupt), interrupted_after(0.2):
+            program([5 * 10**7, 1])
+        compiled = runtime.statistics.compiled
+        assert program([3, 4]) == 2
+    assert runtime.statistics.compiled == compiled, "what was compiled is kept"
