@@ -18,6 +18,7 @@ from foedus.data import Batch, Cohort, Repeat, Shuffle, Take, cohort_of
 from foedus.errors import CorruptDataError, TracingError, UnsupportedError
 from foedus.foreign import NoJax, kind
 from foedus.frontends import _jax_export
+from foedus.frontends._jax_export import HEAD
 from foedus.ir import Foreign
 from foedus.sequences import EagerSequence
 from foedus.types import Function, Sequence, Struct, Type
@@ -312,6 +313,7 @@ SQUARE = Function(types.float32, types.float32)
         (DATA[:2] + bytes(4) + DATA[6:], SQUARE, "0 spare rows"),
         (DATA[:6] + b"\2" + DATA[7:], SQUARE, "512 spare rows, and 2 for a truth value"),
         (DATA[:2] + b"\xff" * 4 + DATA[6:], SQUARE, "4294967295 spare rows"),
+        (DATA[: HEAD.size] + bytes(40), SQUARE, ""),
         (DATA, Function(None, types.float32), "1 arrays as argument where 0 should be"),
         (DATA, Function(types.int32, types.float32), "the argument float32[] where int32[] should be"),
         (DATA, Function(types.tensor("float32", (None,)), types.float32), "the argument float32[] where"),
@@ -340,4 +342,10 @@ def test_examining_a_leaf_compiles_it():
     cases = ((jnp.square, types.float32), (padded, Sequence(ROW)), (lambda x: x + x, open_length))
     for fn, parameter in cases:
         stored = loaded(fn, parameter)
+        LOADED.examine(stored.payload, stored.type)
+
+
+def test_examining_a_leaf_refuses_native_code():
+    stored = loaded(jnp.linalg.cholesky, types.tensor("float32", (2, 2)))
+    with pytest.raises(UnsupportedError, match="calls what stands outside of it"):
         LOADED.examine(stored.payload, stored.type)

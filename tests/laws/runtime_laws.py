@@ -179,7 +179,7 @@ def calls_few_programs(make: Make, example: Example, count: int) -> list[str]:
     reductions = [c for c in fd.explain(example.program).crossings if c.destination == "SERVER"]
     most = 2 * (len(reductions) + 1)
     calls = []
-    for number in (min(2, count), count):
+    for number in (min(n for n in example.counts if n > 1), count):
         ids = clients(number)
         counted = make(clients=ids, tiers=example.tiers(ids))
         with fd.use(counted):

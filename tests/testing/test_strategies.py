@@ -17,7 +17,6 @@ from foedus import testing
 from foedus.data import to_member
 from foedus.errors import ArgumentError
 from foedus.ir import Intrinsic, walk
-from foedus.testing import Program
 from foedus.types import (
     CLIENTS,
     DTYPES,
@@ -53,52 +52,28 @@ def examples(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def types() -> list[Type]:
-    """Types, and all types inside them."""
-    return [part for type_ in examples(testing.types(), 300) for part in walk_type(type_)]
+def test_types_of_every_class_and_odd_ones_occur():
+    types = [part for type_ in examples(testing.types(), 250) for part in walk_type(type_)]
+    for cls in (Tensor, Struct, Sequence, Function, Federated, Placement, Abstract):
+        assert any(isinstance(t, cls) for t in types), cls
+    tensors = [t for t in types if isinstance(t, Tensor)]
+    structs = [t for t in types if isinstance(t, Struct)]
+    functions = [t for t in types if isinstance(t, Function)]
+    assert any(t.shape is None for t in tensors)
+    assert any(t.shape is not None and None in t.shape for t in tensors)
+    assert any(name == "" for t in structs for name, _ in t.fields)
+    assert any(name is None for t in structs for name, _ in t.fields)
+    assert any(t.parameter is None for t in functions)
+    assert any(isinstance(t.parameter, Function) for t in functions)
+    assert any(isinstance(t, Federated) and t.placement == CLIENTS and t.all_equal for t in types)
+    assert any(isinstance(t, Sequence) and isinstance(t.element, Struct) for t in types)
 
 
-@pytest.fixture(scope="module")
-def plain_types() -> list[Type]:
-    return [part for type_ in examples(testing.plain_types(), 300) for part in walk_type(type_)]
-
-
-@pytest.fixture(scope="module")
-def programs() -> list[Program]:
-    return examples(testing.programs(), 200)
-
-
-@pytest.mark.parametrize("cls", [Tensor, Struct, Sequence, Function, Federated, Placement, Abstract])
-def test_types_of_every_class_occur(types: list[Type], cls: type):
-    assert any(isinstance(t, cls) for t in types)
-
-
-@pytest.mark.parametrize(
-    "condition",
-    [
-        lambda t: isinstance(t, Tensor) and t.shape is None,
-        lambda t: isinstance(t, Tensor) and t.shape is not None and None in t.shape,
-        lambda t: isinstance(t, Struct) and any(name == "" for name, _ in t.fields),
-        lambda t: isinstance(t, Struct) and any(name is None for name, _ in t.fields),
-        lambda t: isinstance(t, Function) and t.parameter is None,
-        lambda t: isinstance(t, Function) and isinstance(t.parameter, Function),
-        lambda t: isinstance(t, Federated) and t.placement == CLIENTS and t.all_equal,
-        lambda t: isinstance(t, Sequence) and isinstance(t.element, Struct),
-    ],
-)
-def test_odd_types_occur(types: list[Type], condition: Callable[[Type], bool]):
-    assert any(map(condition, types))
-
-
-@pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
-def test_plain_types_of_every_dtype_occur(plain_types: list[Type], dtype: Any):
-    assert any(isinstance(t, Tensor) and t.dtype == dtype for t in plain_types)
-
-
-@pytest.mark.parametrize("container", [None, dict, OrderedDict, list, tuple, type(None)])
-def test_structs_of_every_container_occur(plain_types: list[Type], container: type | None):
-    assert any(isinstance(t, Struct) and t.container is container for t in plain_types)
+def test_plain_types_of_every_dtype_and_container_occur():
+    types = [part for type_ in examples(testing.plain_types(), 250) for part in walk_type(type_)]
+    assert {t.dtype for t in types if isinstance(t, Tensor)} == set(DTYPES.values())
+    containers = {t.container for t in types if isinstance(t, Struct)}
+    assert containers >= {None, dict, OrderedDict, list, tuple, type(None)}
 
 
 @given(testing.plain_types())
@@ -141,7 +116,9 @@ def test_only_plain_types_have_values():
         testing.values(parse("(int32 -> int32)"))
 
 
-def test_programs_with_every_operator_occur(programs: list[Program]):
+def test_programs_use_every_operator_and_can_run_anywhere():
+    """They have no strings but the purposes of keys, and at least one client."""
+    programs = examples(testing.programs(), 150)
     nodes = [node for program in programs for node in walk(program.computation.node)]
     assert {node.name for node in nodes if isinstance(node, Intrinsic)} >= {
         "federated_aggregate",
@@ -157,17 +134,9 @@ def test_programs_with_every_operator_occur(programs: list[Program]):
         "federated_weighted_mean",
         "federated_zip",
     }
-
-
-def test_programs_can_run_anywhere(programs: list[Program]):
-    """They have no strings but the purposes of keys, and at least one client."""
     for program in programs:
         parameter = program.computation.type.parameter
         assert parameter is not None
         assert not any(isinstance(t, Tensor) and t.dtype == STRING for t in walk_type(parameter))
         assert len(program.arguments[0]) >= 1
-
-
-def test_a_program_shows_itself_and_its_arguments(programs: list[Program]):
-    program = programs[0]
-    assert str(program) == f"{program.computation}\narguments: {program.arguments}"
+    assert str(programs[0]) == f"{programs[0].computation}\narguments: {programs[0].arguments}"

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -184,6 +184,10 @@ class Hints(Protocol):
 
     def counts(self) -> tuple[int, ...]:
         """All lengths that a client's stored sequence has."""
+        ...
+
+    def derived(self, of: Callable[[int], Iterable[int]]) -> tuple[int, ...]:
+        """What a function makes of all lengths that a client's stored sequence has, in order, each once."""
         ...
 
     def row_sizes(self) -> tuple[int, ...]:

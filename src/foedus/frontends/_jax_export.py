@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, final
@@ -69,6 +69,10 @@ class OpenLengths:
     def counts(self) -> tuple[int, ...]:
         """All lengths that lead to another size of a last batch; see ``BoundedSequence``."""
         return tuple(range(MOST_EXACT_ROWS + 1))
+
+    def derived(self, of: Callable[[int], Iterable[int]]) -> tuple[int, ...]:
+        """See ``Hints.derived``."""
+        return tuple(sorted({value for count in self.counts() for value in of(count)}))
 
     def row_sizes(self) -> tuple[int, ...]:
         """Nobody knows."""

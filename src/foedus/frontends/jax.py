@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
@@ -145,6 +145,9 @@ class _ProbeHints:
 
     def counts(self) -> tuple[int, ...]:
         return (self.length,)
+
+    def derived(self, of: Callable[[int], Iterable[int]]) -> tuple[int, ...]:
+        return tuple(sorted({value for count in self.counts() for value in of(count)}))
 
     def row_sizes(self) -> tuple[int, ...]:
         return (self.length,)

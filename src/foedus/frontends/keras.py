@@ -142,8 +142,10 @@ class KerasModel:
         given = [
             jax.random.fold_in(key, i) if v.name == _SEED else next(supply) for i, v in enumerate(variables)
         ]
+        # A model whose `call` has no such argument refuses it; Keras keeps what it found out about that.
+        told = {"training": training} if getattr(self.model, "_call_has_training_arg", True) else {}
         predictions, after, losses = self.model.stateless_call(
-            [trainable[name] for name in self.trainable], given, x, training=training, return_losses=True
+            [trainable[name] for name in self.trainable], given, x, return_losses=True, **told
         )
         kept = [new for new, v in zip(after, variables, strict=True) if v.name != _SEED]
         penalty = sum(losses, start=jnp.float32(0))
@@ -175,7 +177,7 @@ def _built(build: Callable[[], Any]) -> Any:
             "The Keras model has no weights yet, for it does not know the shape of its input",
             found=f"{type(model).__name__} {model.name!r}, not built",
             at=place(),
-            hint="begin it with keras.Input(shape), or call model.build((None, ...)) before returning it",
+            hint="begin it with keras.Input(shape), or call it once on a batch before returning it",
         )
     return model
 

@@ -115,7 +115,9 @@ def _leaves(type_: Type, path: str = "") -> list[tuple[str, Tensor | Sequence]]:
         case Tensor() | Sequence():
             return [(path, type_)]
         case _:
-            raise AssertionError(f"{type_} cannot be inside a placed value; please report")
+            raise RuleError(
+                TypeMismatchError, "plain values", type_, "tensors and structs of them", path=path
+            )
 
 
 def _numeric(type_: Type, kinds: str, word: str, path: str = "") -> None:

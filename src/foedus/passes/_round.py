@@ -138,11 +138,10 @@ def arguments_of(parameter: Type | None, form: str) -> tuple[Argument, ...]:
     """
     if parameter is None:
         return ()
-    whole = isinstance(parameter, Federated) or not isinstance(parameter, Struct)
-    fields = ((None, parameter),) if whole else parameter.fields
+    fields = parameter.fields if isinstance(parameter, Struct) else ((None, parameter),)
     found: list[Argument] = []
     for i, (name, type_) in enumerate(fields):
-        path = "" if whole else field_path(i, name)
+        path = field_path(i, name) if isinstance(parameter, Struct) else ""
         if not isinstance(type_, Federated) or type_.placement not in (SERVER, CLIENTS):
             raise CompositionError(
                 f"A {form} takes values at the server and at clients",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from foedus.ir import Block, Lambda, Node, Record, Reference, Selection, free_names
+from foedus.ir import Block, Lambda, Node, Record, Reference, Selection, walk
 from foedus.passes._bundle import bundle_type, named_parts, unnamed
 from foedus.passes._fit import struct
 from foedus.passes._local import substituted, tidied
@@ -103,10 +103,10 @@ class _Builder:
         return {n for n, type_ in types if isinstance(type_, Federated) and type_.placement == placement}
 
     def inputs(self, nodes: Sequence[Node], given: Collection[str]) -> list[str]:
-        """Which of the given names some nodes depend on, in the program's order."""
-        bindings = self.round.needed(nodes, given)
-        used = {name for node in (*nodes, *(call for _, call in bindings)) for name in free_names(node)}
-        return [name for name in self.types if name in used and name in given]
+        """Which of the given names some nodes depend on, in the order of their first use."""
+        calls = [call for _, call in self.round.needed(nodes, given)]
+        used = (n.name for node in (*calls, *nodes) for n in walk(node) if isinstance(n, Reference))
+        return list(dict.fromkeys(name for name in used if name in given))
 
     def arguments(self, value: Node, placement: PlacementLiteral) -> dict[str, Node]:
         """The computation's arguments at a placement, in a bundle of them."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, final
@@ -85,10 +85,15 @@ class Lengths:
     row_bound: int
     spare: int
     asked: set[str] = field(default_factory=set)
+    derivations: list[Callable[[int], Iterable[int]]] = field(default_factory=list)
 
     def counts(self) -> tuple[int, ...]:
         self.asked.add("counts")
         return tuple(sorted(self.known_counts))
+
+    def derived(self, of: Callable[[int], Iterable[int]]) -> tuple[int, ...]:
+        self.derivations.append(of)
+        return _derived(of, self.known_counts)
 
     def row_sizes(self) -> tuple[int, ...]:
         self.asked.add("rows")
@@ -103,6 +108,8 @@ class Lengths:
     def covers(self, other: Lengths) -> bool:
         """Whether a program compiled with these answers serves other lengths."""
         counts = "counts" not in self.asked or other.known_counts <= self.known_counts
+        for of in self.derivations:
+            counts &= set(_derived(of, other.known_counts)) <= set(_derived(of, self.known_counts))
         rows = "rows" not in self.asked or other.known_rows <= self.known_rows
         return counts and rows and (self.row_bound, self.spare) == (other.row_bound, other.spare)
 
@@ -114,6 +121,10 @@ class Lengths:
             max(self.row_bound, other.row_bound),
             min(self.spare, other.spare),
         )
+
+
+def _derived(of: Callable[[int], Iterable[int]], counts: frozenset[int]) -> tuple[int, ...]:
+    return tuple(sorted({value for count in counts for value in of(count)}))
 
 
 @dataclass(frozen=True)

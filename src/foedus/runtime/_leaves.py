@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -43,6 +43,9 @@ class _Known:
 
     def counts(self) -> tuple[int, ...]:
         return (self.length,)
+
+    def derived(self, of: Callable[[int], Iterable[int]]) -> tuple[int, ...]:
+        return tuple(sorted({value for count in self.counts() for value in of(count)}))
 
     def row_sizes(self) -> tuple[int, ...]:
         return (1,)

@@ -115,7 +115,7 @@ class LocalRuntime:
         if fitting is None:
             for entry in entries:
                 lengths = [one.joined(other) for one, other in zip(lengths, entry.lengths, strict=True)]
-            fresh = [replace(one, asked=set()) for one in lengths]
+            fresh = [replace(one, asked=set(), derivations=[]) for one in lengths]
             fitting = _Compiled(_compile(build(fresh), arguments), fresh)
             entries[:] = [fitting]
             self.statistics = replace(self.statistics, compiled=self.statistics.compiled + 1)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, assert_never, final
@@ -164,14 +165,17 @@ class FlatSequence(Sequence):
         """All numbers of rows that a batch can have."""
         if self._stored_batches:
             return sorted(set(self.span.hints.row_sizes()))
-        lengths, size = set(self.span.hints.counts()), 0
-        for op in self.ops:
-            if isinstance(op, Batch):
-                size = op.size
-                break
-            lengths = {int(_count_after(op, n, min)) for n in lengths}
-        full = {size} if any(n >= size for n in lengths) else set[int]()
-        return sorted(full | {n % size for n in lengths if n % size})
+        before = list(itertools.takewhile(lambda op: not isinstance(op, Batch), self.ops))
+        batch = self.ops[len(before)]
+        assert isinstance(batch, Batch)
+
+        def sizes_of(count: int) -> set[int]:
+            for op in before:
+                count = int(_count_after(op, count, min))
+            full = {batch.size} if count >= batch.size else set[int]()
+            return full | ({count % batch.size} - {0})
+
+        return list(self.span.hints.derived(sizes_of))
 
     def _locate(self, e: Any, counts: list[Any]) -> tuple[_Rows, Any]:
         """Where the rows of element ``e`` lie, and how many are real (None: it is one row)."""

@@ -113,7 +113,6 @@ KINDS: dict[str, tuple[Callable[[], Any], Any, dict[str, Any], bool]] = {
     "subclassed": (subclassed, EXAMPLE, {"x": real(FEATURES)}, False),
     "subclassed, untold": (lambda: subclassed(Untold), EXAMPLE, {"x": real(FEATURES)}, False),
 }
-OPEN = pytest.mark.xfail(reason="the front end tells all models whether they are trained", strict=True)
 
 
 def clients_of(features: dict[str, Any], sizes: dict[str, int] | None = None) -> dict[str, Any]:
@@ -143,7 +142,7 @@ def train(model: models.Model, data: dict[str, Any], rounds: int = 1, make: Any 
     return process, outputs
 
 
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=[OPEN] if "untold" in k else []) for k in KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_trains_and_comes_back(kind: str):
     build, example, features, coupled = KINDS[kind]
     model = of(build, example=example, coupled=None)

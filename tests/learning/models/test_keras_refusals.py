@@ -47,7 +47,7 @@ def test_the_model_has_its_weights(refused: Any):
         The Keras model has no weights yet, for it does not know the shape of its input
           found     Sequential 'open', not built
           at        HERE
-          hint      begin it with keras.Input(shape), or call model.build((None, ...)) before returning it
+          hint      begin it with keras.Input(shape), or call it once on a batch before returning it
         """,
     ):
         models.from_keras(lambda: keras.Sequential([keras.layers.Dense(2)], name="open"), **settings)
