@@ -71,7 +71,10 @@ def client_data(model: str):
     from foedus import simulation
 
     kind = "text" if model == "lstm" else "img"
-    load = lambda name: np.load(HOME / "data" / f"{kind}_{name}.npy")  # noqa: E731
+
+    def load(name: str):
+        return np.load(HOME / "data" / f"{kind}_{name}.npy")
+
     offsets = load("off")
     owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     return simulation.ClientData.from_arrays({"x": load("x"), "y": load("y")}, owners)
