@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -86,8 +87,12 @@ def functions_that_make_functions() -> Lambda:
 
 
 MAKERS = [
-    calls_in_calls, functions_in_functions, structs_in_structs, blocks_in_blocks, functions_that_make_functions,
-]  # fmt: skip
+    calls_in_calls,
+    functions_in_functions,
+    structs_in_structs,
+    blocks_in_blocks,
+    functions_that_make_functions,
+]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -114,7 +119,7 @@ def test_calls_in_calls_become_calls_one_after_another():
 
 
 @pytest.mark.parametrize("make", [runtime.reference, runtime.local])
-def test_a_long_computation(make: Callable[[], object]):
+def test_a_long_computation(make: Callable[[], Any]):
     @fd.computation(fd.int32)
     def increment(x):
         return x + 1

@@ -203,10 +203,7 @@ def descent(state: Any, clients: Any) -> Any:
     """A round with JAX code at each place, keys, a broadcast and aggregations of several sorts."""
     keys = fd.federated_key(state.key, "noise")
     weights = fd.federated_broadcast(fd.federated_apply(lambda w: w * 2, state.weights))
-    noisy = fd.federated_map(
-        lambda v, w, k: {"g": v - w + jax.random.uniform(k, dtype="float32"), "n": jnp.int32(v > w)},
-        (clients, weights, keys),
-    )
+    noisy = fd.federated_map(_noisy, (clients, weights, keys))
     mean = fd.federated_mean(noisy.g, noisy.n)
     most = fd.federated_max(noisy)
     count = fd.federated_secure_sum(noisy.n, 1)
