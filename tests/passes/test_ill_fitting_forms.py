@@ -11,7 +11,7 @@ import pytest
 from foedus.errors import CompositionError, TypeMismatchError
 from foedus.ir import Reference
 from foedus.passes import to_distribute_aggregate, to_map_reduce
-from foedus.types import int32
+from foedus.types import Function, Struct, at_clients, at_server, int32
 
 from .rounds import ROUND, program
 
@@ -139,6 +139,32 @@ def test_a_program_that_is_not_closed(form):
     for name in form.programs:
         with pytest.raises(TypeMismatchError, match="Nothing in the program is called 'x'"):
             replace(form, **{name: Reference("x", int32)})
+
+
+@pytest.mark.parametrize("form", [MAP_REDUCE, SMALL])
+def test_a_result_that_is_not_at_the_server(form, refused):
+    name = "map-reduce" if form is MAP_REDUCE else "distribute-aggregate"
+    result = Struct((("state", at_server(int32)), ("more", Struct(((None, at_clients(int32)),)))))
+    with refused(
+        CompositionError,
+        f"""
+        This is no {name} form: the result .more[0] is not at the server
+          found     {{int32}}@CLIENTS
+          expected  T@SERVER
+          at        HERE
+        """,
+    ):
+        replace(form, type=Function(form.type.parameter, result))
+    with refused(
+        CompositionError,
+        f"""
+        This is no {name} form: the result is not at the server
+          found     int32
+          expected  T@SERVER
+          at        HERE
+        """,
+    ):
+        replace(form, type=Function(form.type.parameter, int32))
 
 
 def test_another_result(refused):

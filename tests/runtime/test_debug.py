@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import core
 
 import foedus as fd
 from foedus.errors import ClientError
@@ -29,7 +30,7 @@ def test_print_shows_numbers_inside_compiled_loops(capsys):
 
 def test_an_exception_names_the_client_the_stage_and_the_line():
     def root(x):
-        if isinstance(x, jax.core.Tracer):
+        if isinstance(x, core.Tracer):
             return jnp.sqrt(x)
         if x < 0:
             raise ValueError("no real root")
@@ -52,7 +53,7 @@ def test_a_scan_runs_as_python():
 
     def walk(x):
         def step(carry, item):
-            seen.append(isinstance(item, jax.core.Tracer))
+            seen.append(isinstance(item, core.Tracer))
             return carry + item, item
 
         return jax.lax.scan(step, jnp.float32(0), x)[0]

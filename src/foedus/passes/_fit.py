@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from foedus.errors import CompositionError, place
 from foedus.ir import Node, check
-from foedus.types import Function, Struct, Type, difference
+from foedus.types import SERVER, Federated, Function, Struct, Type, difference, field_path
 
 
 def struct(**types: Type) -> Struct:
@@ -85,6 +85,14 @@ class Fit:
         """Refuses a result that cannot be used where another is needed."""
         if difference(wanted, found) is not None:
             raise self.error(f"{name} returns another type", found, wanted)
+
+    def require_at_server(self, result: Type, path: str = "") -> None:
+        """Refuses the type of a computation with results that are not at the server."""
+        if isinstance(result, Struct):
+            for i, (name, type_) in enumerate(result.fields):
+                self.require_at_server(type_, path + field_path(i, name))
+        elif not isinstance(result, Federated) or result.placement != SERVER:
+            raise self.error(f"the result {path}".rstrip() + " is not at the server", result, "T@SERVER")
 
     def require_same(self, name: str, wanted: Type, found: Type) -> None:
         """Refuses a result that is not exactly of a type."""

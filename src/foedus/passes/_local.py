@@ -18,13 +18,10 @@ LOCAL = ("federated_value", "federated_eval", "federated_map", "federated_zip")
 
 def unplaced(type_: Type) -> Type:
     """The type of a value at one member of its placement."""
-    match type_:
-        case Federated(member):
-            return member
-        case Struct(fields, container):
-            return Struct(tuple((name, unplaced(t)) for name, t in fields), container)
-        case _:
-            return type_
+    if isinstance(type_, Struct):
+        return Struct(tuple((name, unplaced(t)) for name, t in type_.fields), type_.container)
+    assert isinstance(type_, Federated), "the value is placed nowhere; please report"
+    return type_.member
 
 
 def substituted(node: Node, known: Mapping[str, Node]) -> Node:

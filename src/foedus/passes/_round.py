@@ -100,12 +100,8 @@ def operator_of(node: Call) -> str | None:
 
 def fields_of(node: Call) -> list[Node]:
     """The fields of a call's argument."""
-    argument = node.argument
-    if isinstance(argument, Record):
-        return [child for _, child in argument.fields]
-    assert argument is not None
-    assert isinstance(argument.type, Struct), "a struct is needed; please report"
-    return [Selection(argument, i) for i in range(len(argument.type.fields))]
+    assert isinstance(node.argument, Record), "an operator is given no struct; please report"
+    return [child for _, child in node.argument.fields]
 
 
 def flow_of(node: Call) -> Flow:

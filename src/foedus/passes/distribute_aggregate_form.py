@@ -55,6 +55,7 @@ class DistributeAggregateForm:
     server_result: Node
 
     def __post_init__(self) -> None:
+        _FIT.require_at_server(self.type.result)
         server, data = (placed_type(self.type.parameter, at) for at in (SERVER, CLIENTS))
         sent, kept = _FIT.fields("server_prepare", self.server_prepare, server, "sent", "kept")
         name = "server_to_client_broadcast"

@@ -89,6 +89,7 @@ class MapReduceForm:
     update: Node
 
     def __post_init__(self) -> None:
+        _FIT.require_at_server(self.type.result)
         for name, program in self.programs.items():
             _require_local(name, program)
         server, data = (member_type(self.type.parameter, at) for at in (SERVER, CLIENTS))
