@@ -88,6 +88,8 @@ def _tensor_reason(target: Tensor, source: Tensor) -> str:
 
 
 def _struct_difference(target: Struct, source: Struct, path: str) -> Difference | None:
+    if target is source:
+        return None
     for index, (wanted, given) in enumerate(zip(target.fields, source.fields, strict=False)):
         if given[0] not in (None, wanted[0]):
             return Difference(path, target, source, "field")
