@@ -26,8 +26,11 @@ check: $(VENV)/.has-dev  ## Format, lint, types, layers, spelling, suppressions.
 	$(BIN)/typos
 	$(BIN)/python tools/suppressions.py
 
-bench: $(VENV)/.has-base  ## Measure the rounds of the local runtime.
-	$(BIN)/python benchmarks/rounds.py
+bench: $(VENV)/.has-base  ## Measure the compiler and, where the workloads' data are in BENCH_HOME/data, rounds of training.
+	$(BIN)/python benchmarks/compiler.py
+	@if [ -d "$${BENCH_HOME:-$$HOME/.cache/foedus-bench}/data" ]; \
+	then for w in W1 W2 W3 W4; do $(BIN)/python benchmarks/rounds.py --workload $$w; done; \
+	else echo "No workloads in BENCH_HOME/data; benchmarks/rounds.py says what it needs."; fi
 
 docs: $(VENV)/.has-docs  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
