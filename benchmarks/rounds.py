@@ -57,9 +57,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--rounds", type=int, help="rounds, the warm-up included; by default the workload's own"
     )
-    parser.add_argument(
-        "--patches", action="store_true", help="write convolutions as matrix products over patches"
-    )
+    parser.add_argument("--workers", type=int, help="clients that run at the same time")
+    parser.add_argument("--together", type=int, help="runs of clients that are folded as one batch")
     parser.add_argument(
         "--no-dropout", action="store_true", help="leave dropout out, to compare weights exactly"
     )
@@ -86,13 +85,16 @@ def main() -> None:
     import optax
     from workload_models import apply_of, loss
 
+    import foedus as fd
     from foedus import learning
 
+    runtime = fd.runtime.local(workers=options.workers, together=options.together)
+    fd.set_default_runtime(runtime)
     data = client_data(workload["model"])
     archive = np.load(HOME / "data" / f"init_{workload['model']}.npz")
     weights = [archive[f"a{i}"] for i in range(len(archive.files))]
     model = learning.models.from_jax(
-        apply_of(workload["model"], patches=options.patches, dropout=not options.no_dropout),
+        apply_of(workload["model"], dropout=not options.no_dropout),
         init=weights,
         loss=loss,
         example=data.element_type,
@@ -127,7 +129,7 @@ def main() -> None:
         "first_round_s": round(first, 2),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "weights": str(path),
-        "note": None,
+        "note": "; ".join(map(str, runtime.schedules)),
         "times": [round(t, 5) for t in times],
     }
     print(json.dumps(result), flush=True)

@@ -21,18 +21,8 @@ def _convolution(x, kernel, bias):
     return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=dimensions) + bias
 
 
-def _patches(x, kernel, bias):
-    """The same convolution as one matrix product over patches."""
-    size, _, channels, filters = kernel.shape
-    height, width = x.shape[1] - size + 1, x.shape[2] - size + 1
-    shifted = [x[:, i : i + height, j : j + width] for i in range(size) for j in range(size)]
-    product = jnp.concatenate(shifted, -1).reshape(-1, size * size * channels) @ kernel.reshape(-1, filters)
-    return product.reshape(x.shape[0], height, width, filters) + bias
-
-
 def _max_pool(x):
-    rows, height, width, channels = x.shape
-    return x.reshape(rows, height // 2, 2, width // 2, 2, channels).max((2, 4))
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
 
 
 def _dropout(x, key, rate):
@@ -40,11 +30,11 @@ def _dropout(x, key, rate):
     return jnp.where(kept, x / jnp.float32(1 - rate), jnp.float32(0))
 
 
-def _cnn(convolution, dropout):
+def _cnn(dropout):
     def cnn(weights, x, key, training):
         first, second = jax.random.split(key)
-        x = jax.nn.relu(convolution(x, weights[0], weights[1]))
-        x = _max_pool(jax.nn.relu(convolution(x, weights[2], weights[3])))
+        x = jax.nn.relu(_convolution(x, weights[0], weights[1]))
+        x = _max_pool(jax.nn.relu(_convolution(x, weights[2], weights[3])))
         x = _dropout(x, first, DROPPED[0]) if training and dropout else x
         x = jax.nn.relu(x.reshape(x.shape[0], -1) @ weights[4] + weights[5])
         x = _dropout(x, second, DROPPED[1]) if training and dropout else x
@@ -73,10 +63,10 @@ def lstm(weights, x):
     return x @ weights[7] + weights[8]
 
 
-def apply_of(model, *, patches, dropout):
+def apply_of(model, *, dropout):
     """The function of a workload's model."""
     if model == "cnn":
-        return _cnn(_patches if patches else _convolution, dropout)
+        return _cnn(dropout)
     return {"softmax": softmax, "lstm": lstm}[model]
 
 

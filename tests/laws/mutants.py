@@ -55,8 +55,8 @@ class Mutant:
 
 
 MUTANTS: list[Mutant] = []
-_MODULES = ("local", "stages", "pass", "evaluate", "columns", "secure")
-LOCAL, STAGES, PASS, EVALUATE, COLUMNS, SECURE = (f"foedus.runtime._{name}" for name in _MODULES)
+_MODULES = ("local", "stages", "fused", "pass", "evaluate", "columns", "secure")
+LOCAL, STAGES, FUSED, PASS, EVALUATE, COLUMNS, SECURE = (f"foedus.runtime._{name}" for name in _MODULES)
 FLAT = "foedus.sequences._flat"
 
 
@@ -74,25 +74,46 @@ def each_leaf(function: Callable[[Any], Any], tree: Any) -> Any:
     return jax.tree.map(function, tree)
 
 
-@mutant(f"{PASS}:_merged", "sum_of_integers_wraps", 33)
+@mutant(f"{FUSED}:deal", "sum_of_integers_wraps", 33)
 def a_client_is_dropped(original: Any) -> Any:
-    return lambda monoid, partials, n: original(monoid, each_leaf(lambda x: x[:-1], partials), n - 1)
+    def wrong(bounds: Any, work: Any, workers: int, slots: int) -> Any:
+        dealt = original(bounds, work, workers, slots)
+        dealt.spans[0][1, 2] -= 1
+        return dealt
+
+    return wrong
 
 
-@mutant(f"{PASS}:_merged", "mean_of_vectors", 33)
+@mutant(f"{FUSED}:deal", "mean_of_vectors", 33)
 def a_client_counts_twice(original: Any) -> Any:
-    def twice(x: Any) -> Any:
-        return jnp.concatenate([x, x[:1]])
+    def wrong(bounds: Any, work: Any, workers: int, slots: int) -> Any:
+        dealt = original(bounds, work, workers, slots)
+        dealt.spans[0][1, 1] -= 1
+        return dealt
 
-    return lambda monoid, partials, n: original(monoid, each_leaf(twice, partials), n + 1)
+    return wrong
+
+
+@mutant(f"{FUSED}:deal", "aggregate_that_does_not_commute", 33)
+def partial_results_are_mixed_up(original: Any) -> Any:
+    def wrong(bounds: Any, work: Any, workers: int, slots: int) -> Any:
+        dealt = original(bounds, work, workers, slots)
+        return replace(dealt, runs=dealt.runs[::-1])
+
+    return wrong
 
 
 @mutant(f"{PASS}:_merged", "aggregate_that_does_not_commute", 33)
 def partial_results_are_merged_the_wrong_way_round(original: Any) -> Any:
-    def wrong(monoid: Any, partials: Any, n: int) -> Any:
-        return original(replace(monoid, merge=lambda a, b: monoid.merge(b, a)), partials, n)
+    def wrong(monoid: Any, *rest: Any) -> Any:
+        return original(replace(monoid, merge=lambda a, b: monoid.merge(b, a)), *rest)
 
     return wrong
+
+
+@mutant(f"{PASS}:_merged", "sum_of_floats", 33)
+def the_last_partial_result_is_forgotten(original: Any) -> Any:
+    return lambda monoid, partial, length, count: original(monoid, partial, length, count - 1)
 
 
 @mutant(f"{STAGES}:place_cohort", "aggregate_that_does_not_commute", 33, laws.ignores_order)
@@ -100,7 +121,7 @@ def clients_are_reduced_as_they_come(original: Any) -> Any:
     return lambda cohort, order, shelf: original(cohort, list(range(len(order))), shelf)
 
 
-@mutant(f"{STAGES}:view", "results_at_clients", 33)
+@mutant(f"{FUSED}:view", "results_at_clients", 33)
 def a_client_gets_the_data_of_the_one_before(original: Any) -> Any:
     return lambda arrays, template, supply, i: original(arrays, template, supply, jnp.maximum(i - 1, 0))
 
@@ -130,13 +151,19 @@ def results_come_in_the_order_of_ids(original: Any) -> Any:
     return wrong
 
 
-@mutant(f"{STAGES}:run_pass", "three_levels", 33)
+@mutant(f"{PASS}:_in_order", "three_levels", 33)
 def what_clients_keep_for_later_goes_to_others(original: Any) -> Any:
-    def wrong(*arguments: Any) -> Any:
-        results, kept = original(*arguments)
-        return results, each_leaf(lambda x: jnp.roll(x, 1, axis=0), kept)
+    return lambda kept, members: original(kept, jnp.roll(members, 1, axis=0))
 
-    return wrong
+
+@mutant(f"{FUSED}:_part", "padded_batches", 33, laws.reads_in_pieces)
+def a_piece_is_folded_twice(original: Any) -> Any:
+    return lambda spans, piece, pieces: original(spans, 0, pieces)
+
+
+@mutant(f"{COLUMNS}:_copied", "padded_batches", 33, laws.reads_in_pieces)
+def a_piece_has_the_rows_of_another(original: Any) -> Any:
+    return lambda column, start, rows, length: original(column, start * 0, rows, length)
 
 
 @mutant(f"{LOCAL}:_wait", "mean_of_vectors", 33)
@@ -231,7 +258,7 @@ def all_clients_get_what_the_first_region_has(original: Any) -> Any:
     return wrong
 
 
-@mutant(f"{STAGES}:_joined", "folds_of_regions_that_do_not_commute", 40)
+@mutant(f"{STAGES}:joined", "folds_of_regions_that_do_not_commute", 40)
 def regions_are_mixed_up(original: Any) -> Any:
     return lambda values: original(values[::-1])
 
@@ -307,4 +334,4 @@ def ready_made_batches_are_cut_to_the_shortest(original: Any) -> Any:
 
 @mutant(f"{COLUMNS}:_pad_rows", "ready_made_batches", 2)
 def ready_made_batches_begin_one_row_late(original: Any) -> Any:
-    return lambda rows: original(rows) + 1
+    return lambda rows, length: original(rows, length) + 1

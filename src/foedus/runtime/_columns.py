@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,6 @@ import numpy as np
 from foedus.data import (
     ClientId,
     Cohort,
-    Columns,
     Elements,
     Filter,
     Ragged,
@@ -25,9 +25,7 @@ from foedus.data import (
     Span,
     client_keys,
     cohort_of,
-    concatenate,
     derive_key,
-    empty_columns,
     flat_columns,
     map_columns,
 )
@@ -50,7 +48,8 @@ def bucket(size: int) -> int:
     return power * 3 // 4 if power * 3 // 4 >= size and power >= 4 else power
 
 
-def _pad(array: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+def padded(array: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+    """An array with rows of zeros behind it, ``length`` rows in all."""
     spare = length - len(array)
     return np.concatenate([array, np.zeros((spare, *array.shape[1:]), array.dtype)]) if spare else array
 
@@ -71,7 +70,7 @@ class Shelf:
         if found is not None and found[0]() is column:
             return found[1]
         large = column.nbytes > _PADDED_BYTES
-        placed = jax.device_put(column if large else _pad(np.asarray(column), bucket(len(column) + SLACK)))
+        placed = jax.device_put(column if large else padded(np.asarray(column), bucket(len(column) + SLACK)))
         self._placed[key] = (weakref.ref(column, lambda _: self._placed.pop(key, None)), placed)
         return placed
 
@@ -132,17 +131,116 @@ class Placed:
     """A cohort's values, ready for compiled code.
 
     Args:
-        arrays: What the compiled program takes, nested as ``view`` expects.
+        arrays: What the compiled program takes, nested as ``view`` expects, with ``_ToRead`` for
+            sequences that are not in memory.
         lengths: What is known of the lengths, one for each sequence in the type.
         template: The shape of the value: tuples, None for a tensor, and a ``Ragged`` without arrays for a
             sequence.
         fixed: What of the template the compiled program depends on.
+        work: For each sequence in the type, how many rows each member has.
     """
 
     arrays: Any
     lengths: list[Lengths]
     template: Any
     fixed: tuple[Any, ...]
+    work: list[np.ndarray[Any, Any]]
+
+    @property
+    def bytes_to_read(self) -> int:
+        """How much must be read before a program can run over all members."""
+        return sum(own.bytes_to_read for own in _to_read(self.arrays))
+
+    def load(self, pieces: list[np.ndarray[Any, Any]], number: int) -> Any:
+        """The arrays of one piece.
+
+        Args:
+            pieces: For each piece, the members in it.
+            number: Which piece.
+
+        Returns:
+            Arrays that have the same shapes in every piece; what is in memory is there for all members.
+        """
+        return _loaded(self.arrays, pieces, number)
+
+
+def _to_read(arrays: Any) -> list[_ToRead]:
+    if isinstance(arrays, tuple):
+        return [own for item in arrays for own in _to_read(item)]
+    return [arrays] if isinstance(arrays, _ToRead) else []
+
+
+def _loaded(arrays: Any, pieces: list[np.ndarray[Any, Any]], number: int) -> Any:
+    if isinstance(arrays, tuple):
+        return tuple(_loaded(item, pieces, number) for item in arrays)
+    return arrays.load(pieces, number) if isinstance(arrays, _ToRead) else arrays
+
+
+@final
+@dataclass(frozen=True)
+class _ToRead:
+    """Sequences whose rows are read when they are needed.
+
+    Args:
+        ragged: The sequences.
+        keys: The members' keys for each shuffle.
+    """
+
+    ragged: Ragged
+    keys: tuple[Any, ...]
+
+    @property
+    def bytes_to_read(self) -> int:
+        each = sum(c.dtype.itemsize * math.prod(c.shape[1:]) for c in flat_columns(self.ragged.columns))
+        return int(_rows_of(self.ragged).sum()) * each
+
+    def load(self, pieces: list[np.ndarray[Any, Any]], number: int) -> Any:
+        """See ``Placed.load``."""
+        ragged, own = self.ragged, pieces[number]
+        rows = _rows_of(ragged)
+        length = bucket(max(int(rows[piece].sum()) for piece in pieces) + SLACK)
+        start = ragged.first if ragged.rows is None else ragged.rows[ragged.first]
+        columns = map_columns(
+            lambda column: jax.device_put(_copied(column, start[own], rows[own], length)), ragged.columns
+        )
+        first = np.zeros(len(rows), np.int64)
+        first[own] = np.cumsum(np.concatenate([[0], ragged.count[own]]))[:-1]
+        return _arguments(ragged, columns, first, self._offsets(pieces, own), self.keys)
+
+    def _offsets(self, pieces: list[np.ndarray[Any, Any]], own: np.ndarray[Any, Any]) -> Any:
+        """Where the rows of each element begin in what is read."""
+        ragged = self.ragged
+        if ragged.rows is None:
+            return None
+        sizes = np.diff(ragged.rows)
+        each = [sizes[ragged.first[i] : ragged.first[i] + ragged.count[i]] for i in own]
+        offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *each]))
+        return _pad_rows(offsets, max(int(ragged.count[piece].sum()) for piece in pieces) + 1)
+
+
+def _rows_of(ragged: Ragged) -> np.ndarray[Any, Any]:
+    """How many rows each member has."""
+    if ragged.rows is None:
+        return ragged.count
+    return ragged.rows[ragged.first + ragged.count] - ragged.rows[ragged.first]
+
+
+def _copied(column: Any, start: Any, rows: Any, length: int) -> np.ndarray[Any, Any]:
+    """Rows of a column, one member after another, with zeros up to ``length``."""
+    copy = np.empty((length, *column.shape[1:]), column.dtype)
+    at = 0
+    for a, n in zip(start.tolist(), rows.tolist(), strict=True):
+        copy[at : at + n] = column[a : a + n]
+        at += n
+    copy[at:] = 0
+    return copy
+
+
+def _arguments(ragged: Ragged, columns: Any, first: Any, rows: Any, keys: Any) -> tuple[Any, ...]:
+    """What ``view`` takes of a sequence; for more members than there are, so that the shapes are few."""
+    length = bucket(len(first))
+    many = [padded(np.asarray(x, np.int32), length) for x in (first, ragged.count)]
+    return (columns, rows, *many, tuple(padded(key, length) for key in keys))
 
 
 def place_cohort(cohort: Cohort, order: list[int], shelf: Shelf) -> Placed:
@@ -157,9 +255,10 @@ def place_cohort(cohort: Cohort, order: list[int], shelf: Shelf) -> Placed:
         The placed values.
     """
     sorted_cohort = cohort.take(order)
-    lengths: list[Lengths] = []
-    arrays, template = _place(sorted_cohort.value, sorted_cohort.ids, shelf, lengths)
-    return Placed(arrays, lengths, template, tuple(_fixed(template)))
+    found: list[tuple[Lengths, np.ndarray[Any, Any]]] = []
+    arrays, template = _place(sorted_cohort.value, sorted_cohort.ids, shelf, found)
+    lengths, work = [one for one, _ in found], [rows for _, rows in found]
+    return Placed(arrays, lengths, template, tuple(_fixed(template)), work)
 
 
 def _fixed(template: Any) -> Iterator[Any]:
@@ -213,19 +312,24 @@ def _outside_sequences(type_: Type) -> list[Tensor]:
             return []
 
 
-def _place(value: Any, ids: tuple[ClientId, ...], shelf: Shelf, lengths: list[Lengths]) -> tuple[Any, Any]:
+def _place(value: Any, ids: tuple[ClientId, ...], shelf: Shelf, found: list[Any]) -> tuple[Any, Any]:
     if isinstance(value, tuple):
-        pairs = [_place(item, ids, shelf, lengths) for item in value]
+        pairs = [_place(item, ids, shelf, found) for item in value]
         return tuple(arrays for arrays, _ in pairs), tuple(template for _, template in pairs)
     if not isinstance(value, Ragged):
-        return np.asarray(value), None
+        return padded(np.asarray(value), bucket(len(ids))), None
     ragged = _without_filters(value, ids)
-    columns, first, rows = _resident(ragged, shelf)
-    lengths.append(_lengths(ragged))
     keys = tuple(
         client_keys(derive_key(t.seed), ids, "shuffle") for t in ragged.transforms if isinstance(t, Shuffle)
     )
-    arrays = (columns, rows, first.astype(np.int32), ragged.count.astype(np.int32), keys)
+    resident = _is_resident(ragged)
+    found.append((_lengths(ragged, resident=resident), _rows_of(ragged)))
+    if resident:
+        columns = map_columns(shelf.place, ragged.columns)
+        rows = None if ragged.rows is None else _pad_rows(ragged.rows, len(ragged.rows))
+        arrays: Any = _arguments(ragged, columns, ragged.first, rows, keys)
+    else:
+        arrays = _ToRead(ragged, keys)
     # The seeds are in the keys, so that another seed needs no other program.
     transforms = tuple(Shuffle(0) if isinstance(t, Shuffle) else t for t in ragged.transforms)
     nothing = np.zeros(0, np.int64)
@@ -244,38 +348,27 @@ def _without_filters(ragged: Ragged, ids: tuple[ClientId, ...]) -> Ragged:
     return replace(applied, transforms=ragged.transforms[count:])
 
 
-def _resident(ragged: Ragged, shelf: Shelf) -> tuple[Columns, np.ndarray[Any, Any], Any]:
-    """Columns on the device, each client's first element in them, and the offsets of rows."""
+def _is_resident(ragged: Ragged) -> bool:
+    """Whether the columns are placed as a whole, for all cohorts: not if they are no arrays, or if most
+    of very large ones is not read.
+    """
     flat = flat_columns(ragged.columns)
-    total = sum(column.nbytes for column in flat)
+    if not all(isinstance(column, np.ndarray | jax.Array) for column in flat):
+        return False
     stored = max((len(column) for column in flat), default=0)
-    read = int(ragged.count.sum()) if ragged.rows is None else stored
-    if total > _WHOLE_BYTES and read < stored * _FEW:
-        return _gathered(ragged)
-    columns = map_columns(shelf.place, ragged.columns)
-    rows = None if ragged.rows is None else _pad_rows(ragged.rows)
-    return columns, ragged.first, rows
+    few = int(_rows_of(ragged).sum()) < stored * _FEW
+    return not (few and sum(column.nbytes for column in flat) > _WHOLE_BYTES)
 
 
-def _pad_rows(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    padded = np.full(bucket(len(rows)), rows[-1], dtype=np.int32)
-    padded[: len(rows)] = rows
-    return padded
+def _pad_rows(rows: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+    """Offsets of rows, as many as the bucket of ``length``; behind the last there is nothing."""
+    many = np.full(bucket(length), rows[-1], dtype=np.int32)
+    many[: len(rows)] = rows
+    return many
 
 
-def _gathered(ragged: Ragged) -> tuple[Columns, np.ndarray[Any, Any], Any]:
-    """Copies of only the rows that the cohort reads."""
-    pieces = [
-        map_columns(lambda column, a=int(a), n=int(n): np.asarray(column[a : a + n]), ragged.columns)
-        for a, n in zip(ragged.first, ragged.count, strict=True)
-    ]
-    columns = concatenate(pieces) if pieces else empty_columns(ragged.element)
-    first = np.cumsum([0, *ragged.count])[:-1]
-    return map_columns(lambda c: jax.device_put(_pad(c, bucket(len(c) + SLACK))), columns), first, None
-
-
-def _lengths(ragged: Ragged) -> Lengths:
-    large = any(column.nbytes > _PADDED_BYTES for column in flat_columns(ragged.columns))
+def _lengths(ragged: Ragged, *, resident: bool) -> Lengths:
+    large = resident and any(column.nbytes > _PADDED_BYTES for column in flat_columns(ragged.columns))
     spare = 0 if large else SLACK
     counts = frozenset(int(n) for n in np.unique(ragged.count))
     if ragged.rows is None:

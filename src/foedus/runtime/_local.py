@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any, final
 
 import jax
@@ -17,13 +18,18 @@ from foedus.data import ClientId, Tiers, from_result, members_of, to_argument
 from foedus.errors import FoedusError, TracingError, failing_line, place
 from foedus.ir import Node
 from foedus.runtime._columns import Lengths, Shelf
+from foedus.runtime._crew import Crew
+from foedus.runtime._fused import Schedule
 from foedus.runtime._leaves import reason_against_jax
 from foedus.runtime._plan import Plan, plan
+from foedus.runtime._rewrite import rewritten
 from foedus.runtime._stages import Run
 from foedus.types import Function
 
 _MOST_PLANS = 64
 _MOST_COMPILED = 64
+_TOGETHER = 32
+"""How many runs of clients an accelerator folds as one batch: all."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +60,31 @@ class LocalRuntime:
     Args:
         clients: The clients for computations that have no argument at clients.
         tiers: The members of declared tiers, and the clients below each.
+        workers: How many clients run at the same time; None for as many as there are cores or accelerators.
+        together: How many runs of clients a worker folds as one batch; None for what suits the device.
     """
 
-    def __init__(self, clients: tuple[ClientId, ...] | None, tiers: Tiers) -> None:
+    def __init__(
+        self,
+        clients: tuple[ClientId, ...] | None,
+        tiers: Tiers,
+        *,
+        workers: int | None = None,
+        together: int | None = None,
+    ) -> None:
         self._clients = clients
         self._tiers = tiers
         self._plans: OrderedDict[int, tuple[Node, Plan]] = OrderedDict()
         self._compiled: OrderedDict[Any, list[_Compiled]] = OrderedDict()
+        self._lock = Lock()
+        self.crew = Crew(workers)
+        self.together = together or (1 if self.crew.on_cpu else _TOGETHER)
         self.shelf = Shelf()
         self.statistics = Statistics()
         self.simulated: frozenset[str] = frozenset()
         """The operators of the last run whose protection was only simulated."""
+        self.schedules: tuple[Schedule, ...] = ()
+        """How each stage at clients, or at a tier, of the last run was run, and why."""
 
     def apply(self, function: Node, argument: Any) -> Any:
         """Runs a program; see ``foedus.lang.Interpreter``."""
@@ -75,8 +95,8 @@ class LocalRuntime:
         members = members_of(given, parameter, self._clients, self._tiers)
         with jax.enable_x64(True):
             run = Run(self, self._plan(function), given, members)
-            result = from_result(run.result(), type_.result)
-        self.simulated = frozenset(run.simulated)
+            result = from_result(_wait(run.result()), type_.result)
+        self.simulated, self.schedules = frozenset(run.simulated), tuple(run.schedules)
         return result
 
     def _plan(self, function: Node) -> Plan:
@@ -89,40 +109,45 @@ class LocalRuntime:
         self._plans.move_to_end(id(function))
         return found[1]
 
-    def run_compiled(
+    def program(
         self,
         key: Any,
         build: Callable[[list[Lengths]], Callable[..., Any]],
         lengths: list[Lengths],
         arguments: tuple[Any, ...],
-    ) -> Any:
-        """Calls a compiled program, compiled now if none fits.
+        *,
+        donated: tuple[int, ...] = (),
+    ) -> Callable[..., Any]:
+        """A compiled program, compiled now if none fits; workers may ask at the same time.
 
         Args:
             key: What it computes.
             build: Makes the function to compile, given what its sequences answer.
             lengths: What the sequences of this call need answered.
-            arguments: Its arguments.
+            arguments: What it is to be called with.
+            donated: Which arguments it may write its results over.
 
         Returns:
-            Its results.
+            The program.
         """
         leaves, structure = jax.tree.flatten(arguments)
         shapes = tuple((np.shape(leaf), leaf.dtype) for leaf in leaves)
-        entries = self._compiled.setdefault((key, structure, shapes), [])
-        self._compiled.move_to_end((key, structure, shapes))
-        fitting = next((e for e in entries if _cover(e.lengths, lengths)), None)
-        if fitting is None:
-            for entry in entries:
-                lengths = [one.joined(other) for one, other in zip(lengths, entry.lengths, strict=True)]
-            fresh = [replace(one, asked=set(), derivations=[]) for one in lengths]
-            fitting = _Compiled(_compile(build(fresh), arguments), fresh)
-            entries[:] = [fitting]
-            self.statistics = replace(self.statistics, compiled=self.statistics.compiled + 1)
-            if len(self._compiled) > _MOST_COMPILED:
-                self._compiled.popitem(last=False)
-        self.statistics = replace(self.statistics, calls=self.statistics.calls + 1)
-        return _wait(fitting.call(*arguments))
+        with self._lock:
+            entries = self._compiled.setdefault((key, structure, shapes), [])
+            self._compiled.move_to_end((key, structure, shapes))
+            fitting = next((e for e in entries if _cover(e.lengths, lengths)), None)
+            if fitting is None:
+                for entry in entries:
+                    lengths = [one.joined(other) for one, other in zip(lengths, entry.lengths, strict=True)]
+                fresh = [replace(one, asked=set(), derivations=[]) for one in lengths]
+                suited = rewritten(build(fresh)) if self.crew.on_cpu else build(fresh)
+                fitting = _Compiled(_compile(suited, arguments, donated), fresh)
+                entries[:] = [fitting]
+                self.statistics = replace(self.statistics, compiled=self.statistics.compiled + 1)
+                if len(self._compiled) > _MOST_COMPILED:
+                    self._compiled.popitem(last=False)
+            self.statistics = replace(self.statistics, calls=self.statistics.calls + 1)
+        return fitting.call
 
     def note_native(self) -> None:
         """Counts a stage that ran natively."""
@@ -133,9 +158,11 @@ def _cover(known: list[Lengths], needed: list[Lengths]) -> bool:
     return all(one.covers(other) for one, other in zip(known, needed, strict=True))
 
 
-def _compile(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+def _compile(
+    function: Callable[..., Any], arguments: tuple[Any, ...], donated: tuple[int, ...]
+) -> Callable[..., Any]:
     try:
-        return jax.jit(function).lower(*arguments).compile()
+        return jax.jit(function, donate_argnums=donated).lower(*arguments).compile()
     except FoedusError:
         raise
     except Exception as error:
@@ -147,9 +174,10 @@ def _compile(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callab
 
 
 def _wait(results: Any) -> Any:
-    """Waits for a call in small steps, so that an interrupt reaches Python while it runs."""
-    leaves = jax.tree.leaves(results)
+    """Waits for values in small steps, so that an interrupt reaches Python meanwhile."""
+    leaves = [leaf for leaf in jax.tree.leaves(results) if hasattr(leaf, "is_ready")]
     start = time.perf_counter()
     while not all(leaf.is_ready() for leaf in leaves):
-        time.sleep(min(0.05, (time.perf_counter() - start) / 50))
+        waited = time.perf_counter() - start
+        time.sleep(0 if waited < 1e-3 else min(0.05, waited / 50))
     return results

@@ -56,16 +56,32 @@ def reference(
     return ReferenceRuntime(_ids(clients), tiers or {}, debug=debug)
 
 
-def local(*, clients: Iterable[ClientId] | int | None = None, tiers: Tiers | None = None) -> LocalRuntime:
+def local(
+    *,
+    clients: Iterable[ClientId] | int | None = None,
+    tiers: Tiers | None = None,
+    workers: int | None = None,
+    together: int | None = None,
+) -> LocalRuntime:
     """The local runtime: turns a round over all clients into a few compiled programs. It is the default.
+
+    How a stage was run, and why, is in ``schedules`` after each run. The numbers do not depend on it:
+    clients are folded in runs that depend on the clients alone (spec, N3).
 
     Args:
         clients: The clients (ids, or how many) for computations that have no argument at clients.
         tiers: For each declared tier its members, and for each member the clients below it.
+        workers: How many clients run at the same time: on a CPU in threads, by default as many as there are
+            cores; on accelerators one a device, by default all.
+        together: How many runs of clients a worker folds as one batch. By default 1 on a CPU, where that is
+            faster, and all of them on accelerators.
 
     Returns:
         A runtime, for ``foedus.use`` or ``foedus.set_default_runtime``.
+
+    Raises:
+        ArgumentError: If there are fewer accelerators than ``workers``, or a number is below one.
     """
     from foedus.runtime._local import LocalRuntime
 
-    return LocalRuntime(_ids(clients), tiers or {})
+    return LocalRuntime(_ids(clients), tiers or {}, workers=workers, together=together)

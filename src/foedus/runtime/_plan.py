@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from foedus.errors import UnsupportedError, place
 from foedus.intrinsics import TABLE, Flow
 from foedus.ir import Block, Call, Intrinsic, Literal, Node, Record, Selection, free_names, value_of
+from foedus.ir import walk as walk_nodes
 from foedus.passes import call_dominant, expand
 from foedus.types import (
     CLIENTS,
@@ -78,12 +79,14 @@ class Plan:
         parameter_type: Its type.
         stages: The stages in order.
         result: The result, made of names.
+        of_server: The ids of the nodes of the result in which nothing is below the server.
     """
 
     parameter: str | None
     parameter_type: Type | None
     stages: list[Stage]
     result: Node
+    of_server: frozenset[int]
 
 
 def is_reduction(node: Call) -> bool:
@@ -162,7 +165,13 @@ def plan(program: Node, against: Callable[[Node], str | None]) -> Plan:
         )
         unplaced = flat.parameter in stage.reads and _has_unplaced_sequence(flat.parameter_type)
         stage.native = "there are sequences at no placement" if unplaced else _reason(stage, against)
-    return Plan(flat.parameter, flat.parameter_type, ordered, flat.body.result)
+    result = flat.body.result
+    of_server = frozenset(id(node) for node in walk_nodes(result) if not _is_below(node.type))
+    return Plan(flat.parameter, flat.parameter_type, ordered, result, of_server)
+
+
+def _is_below(type_: Type) -> bool:
+    return any(isinstance(t, Federated) and t.placement != SERVER for t in walk(type_))
 
 
 def _put(stage: Stage, name: str, node: Call) -> None:

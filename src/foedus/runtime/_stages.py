@@ -5,63 +5,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from foedus.data import ClientId, Cohort, Elements, Members, client_keys, to_member
+from foedus.data import ClientId, Cohort, client_keys
+from foedus.data import Members as Participants
 from foedus.errors import ClientError, ExecutionError, FoedusError, failing_line, place
 from foedus.ir import Call, Node, Record, Reference, Selection
-from foedus.runtime._columns import (
-    Lengths,
-    Placed,
-    Shelf,
-    place_cohort,
-    reason_against_columns,
-    view,
-)
-from foedus.runtime._evaluate import contribution, evaluate, monoid_of
-from foedus.runtime._leaves import Native, Traced, settled
-from foedus.runtime._pass import reduce_natively, run_pass
+from foedus.runtime._columns import Placed, bucket, padded, place_cohort, reason_against_columns
+from foedus.runtime._evaluate import evaluate, monoid_of
+from foedus.runtime._fused import Compiler, Members, Schedule, run_fused
+from foedus.runtime._lasting import Listed, fits, joined, numbers_only, one_of, settle
+from foedus.runtime._leaves import Native, settled
+from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
+from foedus.runtime._pass import reduce_natively
 from foedus.runtime._plan import Plan, Stage, fields_of, operator_of, reduced_value
-from foedus.runtime._secure import RANGED, SECURE, SELECTS, check_bounds, check_range, in_dtype, out_of_range
-from foedus.types import (
-    CLIENTS,
-    SERVER,
-    Federated,
-    PlacementLiteral,
-    Sequence,
-    Struct,
-    Type,
-    is_above,
-    walk,
-)
+from foedus.runtime._secure import RANGED, SECURE, SELECTS, check_bounds, check_range, in_dtype
+from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type, is_above
 
 _NEEDS_MEMBERS = ("federated_mean", "federated_weighted_mean", "federated_min", "federated_max")
 _CHECKED = (*RANGED, *SELECTS)
-_TRACED, _NATIVE = Traced(), Native()
-
-
-class Compiler(Protocol):
-    """What a run needs of its runtime."""
-
-    shelf: Shelf
-
-    def run_compiled(
-        self,
-        key: Any,
-        build: Callable[[list[Lengths]], Callable[..., Any]],
-        lengths: list[Lengths],
-        arguments: tuple[Any, ...],
-    ) -> Any:
-        """Calls a compiled program, compiled now if none fits."""
-        ...
-
-    def note_native(self) -> None:
-        """Counts a stage that ran natively."""
-        ...
+_NATIVE = Native()
 
 
 class Run:
@@ -69,12 +35,13 @@ class Run:
 
     Args:
         compiler: The runtime.
+        shelf: Where columns are kept.
         cut: The plan.
         given: The argument, as ``to_argument`` took it apart.
         members: Who takes part.
     """
 
-    def __init__(self, compiler: Compiler, cut: Plan, given: Any, members: Members) -> None:
+    def __init__(self, compiler: Compiler, cut: Plan, given: Any, members: Participants) -> None:
         self.compiler = compiler
         self.plan = cut
         self.given = given
@@ -85,6 +52,7 @@ class Run:
         self.cohorts: dict[str, tuple[PlacementLiteral, Cohort]] = {}
         self.placed: dict[str, Placed] = {}
         self.orders: dict[PlacementLiteral, list[ClientId]] = {}
+        self.schedules: list[Schedule] = []
         if cut.parameter is not None and cut.parameter_type is not None:
             self.server[cut.parameter] = self._split(given, cut.parameter_type, "")
 
@@ -108,19 +76,22 @@ class Run:
 
     def result(self) -> Any:
         """Runs all stages, and gives the result in plain form."""
-        for number, stage in enumerate(self.plan.stages):
+        done = 0
+        while done < len(self.plan.stages):
+            stage = self.plan.stages[done]
             for request in stage.keys:
                 key = np.asarray(evaluate(request.key, self.server, _NATIVE))
                 keys = client_keys(key, self.ids(CLIENTS), request.purpose)
                 self.stored[request.name] = (CLIENTS, keys)
             if stage.placement == SERVER:
-                self._run_server(number, stage)
-            elif stage.is_needed:
-                self._run_members(number, stage)
+                self._run_server(done, stage)
+                done += 1
+            else:
+                done += self._run_members(done, stage) if stage.is_needed else 1
         return self._collect(self.plan.result)
 
     def _numbers(self) -> dict[str, Any]:
-        return {name: _numbers_only(value) for name, value in self.server.items()}
+        return {name: numbers_only(value) for name, value in self.server.items()}
 
     # ------------------------------------------------------------ the server
 
@@ -130,41 +101,37 @@ class Run:
             for name, node in stage.calls:
                 headline = f"The server failed in {operator_of(node) or 'local code'}"
                 value = _located(headline, ExecutionError, lambda n=node: evaluate(n, self.server, _NATIVE))
-                self.server[name] = _settle(value, node.type)
+                self.server[name] = settle(value, node.type)
             return
 
-        def build(_: list[Lengths]) -> Callable[..., Any]:
-            def run(scope: Mapping[str, Any]) -> Any:
-                inner = dict(scope)
-                for name, node in stage.calls:
-                    inner[name] = evaluate(node, inner, _TRACED)
-                return {name: inner[name] for name in stage.outputs}
-
-            return run
-
         scope = self._numbers()
-        self.server |= self.compiler.run_compiled((self.plan, number), build, [], (scope,))
+        program = self.compiler.program((self.plan, number), lambda _: stage_at_server(stage), [], (scope,))
+        self.server |= program(scope)
 
     # ------------------------------------------------------------ a placement below
 
-    def _run_members(self, number: int, stage: Stage) -> None:
+    def _run_members(self, number: int, stage: Stage) -> int:
+        """Runs a stage, and in the same program the server's next one if it can; says how many that were."""
         limits = {
             name: self._limit(node, stage) for name, node in stage.reductions if operator_of(node) in SECURE
         }
         limits |= {name: self._most_key(node) for name, node in stage.calls if operator_of(node) in SELECTS}
-        count = len(self.ids(stage.placement))
+        count, stages = len(self.ids(stage.placement)), 1
         for _, node in stage.reductions:
             self._require_members(node, count)
-        if stage.native is not None or not self._all_fit(stage):
+        then = self._next_at_server(number, stage)
+        if not count:
+            results, kept = self._of_nobody(stage)
+        elif stage.native is not None or not self._all_fit(stage):
             results, kept = self._natively(stage, limits)
         else:
-            results, kept = self._compiled(number, stage, limits)
-        if not count:
-            given = [f"given/{name}" for name, _ in stage.reductions]
-            kept = dict.fromkeys([*stage.outputs, *given], _Listed([]))
+            results, kept = self._compiled(number, stage, limits, then)
+            self.server |= {} if then is None else {name: results[name] for name in then.outputs}
+            stages = 1 if then is None else 2
         for name, node in stage.calls + stage.reductions:
             if count and operator_of(node) in _CHECKED:
-                check_range(node, kept.pop(f"range/{name}"), limits[name], self.ids(stage.placement))
+                found = np.asarray(kept.pop(f"range/{name}"))[:count]
+                check_range(node, found, limits[name], self.ids(stage.placement))
         for name, node in stage.reductions:
             target = node.type
             assert isinstance(target, Federated)
@@ -178,6 +145,24 @@ class Run:
                     in_dtype(node, results[name], target.member) if name in limits else results[name]
                 )
         self.stored |= {name: (stage.placement, kept[name]) for name in stage.outputs}
+        return stages
+
+    def _next_at_server(self, number: int, stage: Stage) -> Stage | None:
+        """The server's stage after one at members, if nothing has to be done on the host between them."""
+        then = self.plan.stages[number + 1] if number + 1 < len(self.plan.stages) else None
+        checked = any(operator_of(node) in (*SECURE, *SELECTS) for _, node in stage.calls + stage.reductions)
+        if then is None or then.placement != SERVER or then.native is not None or checked:
+            return None
+        return then if all(at_server(node) for _, node in stage.reductions) and self._all_fit(then) else None
+
+    def _of_nobody(self, stage: Stage) -> tuple[dict[str, Any], dict[str, Any]]:
+        results = {
+            name: settled(reduce_natively(monoid_of(node, self.server, _NATIVE), []))
+            for name, node in stage.reductions
+            if at_server(node)
+        }
+        given = [f"given/{name}" for name, _ in stage.reductions]
+        return results, dict.fromkeys([*stage.outputs, *given], Listed([]))
 
     def _limit(self, node: Call, stage: Stage) -> Any:
         name = operator_of(node)
@@ -202,11 +187,11 @@ class Run:
     def _all_fit(self, stage: Stage) -> bool:
         """Whether compiled code can take everything that a stage reads."""
         stored = [value for name, (_, value) in self.stored.items() if name in stage.reads]
-        if any(isinstance(value, _Listed) for value in stored):
+        if any(isinstance(value, Listed) for value in stored):
             return False
         if stage.placement == SERVER:
             own = stage.reads - {self.plan.parameter}
-            return all(_fits(self.server[name]) for name in own if name in self.server)
+            return all(fits(self.server[name]) for name in own if name in self.server)
         return all(
             reason_against_columns(cohort) is None
             for placement, cohort in self.cohorts.values()
@@ -229,59 +214,32 @@ class Run:
                 found[upper] = np.array(own, dtype=np.int32)
         return found
 
-    def _compiled(self, number: int, stage: Stage, limits: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-        above = self._above(stage.placement)
+    def _compiled(
+        self, number: int, stage: Stage, limits: Mapping[str, Any], then: Stage | None
+    ) -> tuple[Any, dict[str, Any]]:
+        above, count = self._above(stage.placement), len(self.ids(stage.placement))
         seen = {path: p for path, (p, _) in self.cohorts.items() if p in above}
         for path in seen:
             self._place(path)
-        placed = {path: self.placed[path] for path in seen}
         stored = {
             name: value
             for name, (p, value) in self.stored.items()
-            if p in above and not isinstance(value, _Listed)
+            if p in above and not isinstance(value, Listed)
         }
-        where = {name: p for name, (p, _) in self.stored.items()}
-        lengths = [length for one in placed.values() for length in one.lengths]
-        templates = {path: one.template for path, one in placed.items()}
-        count, cut = len(self.ids(stage.placement)), self.plan
-
-        def build(answers: list[Lengths]) -> Callable[..., Any]:
-            def run(server: Any, arrays: Any, stored: Any, above: Any, limits: Any) -> Any:
-                def member(index: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-                    at = {p: above[p.name][index] for p in set(seen.values()) | {where[n] for n in stored}}
-                    supply = list(answers)
-                    views = {
-                        path: view(arrays[path], templates[path], supply, at[seen[path]])
-                        for path in templates
-                    }
-                    scope = dict(server)
-                    for name, value in stored.items():
-                        scope[name] = jax.tree.map(lambda x, i=at[where[name]]: jnp.asarray(x)[i], value)
-                    if cut.parameter is not None and cut.parameter_type is not None:
-                        scope[cut.parameter] = _merge(server[cut.parameter], cut.parameter_type, views, "")
-                    for name, node in stage.calls:
-                        scope[name] = evaluate(node, scope, _TRACED)
-                    return _given_and_kept(stage, scope, limits, _TRACED)
-
-                monoids = {
-                    name: monoid_of(node, server, _TRACED)
-                    for name, node in stage.reductions
-                    if _at_server(node)
-                }
-                return run_pass(member, monoids, count)
-
-            return run
-
-        fixed = tuple((path, one.fixed) for path, one in placed.items())
-        arrays = {path: one.arrays for path, one in placed.items()}
-        arguments = (
-            self._numbers(),
-            arrays,
-            stored,
-            {p.name: own for p, own in above.items()},
-            {name: jax.tree.map(np.asarray, limit) for name, limit in limits.items()},
+        given = Members(
+            server=self._numbers(),
+            placed={path: self.placed[path] for path in seen},
+            seen=seen,
+            stored=stored,
+            where={name: p for name, (p, _) in self.stored.items()},
+            above={p.name: padded(own, bucket(count)) for p, own in above.items()},
+            limits={name: jax.tree.map(np.asarray, limit) for name, limit in limits.items()},
+            count=count,
+            then=then,
         )
-        return self.compiler.run_compiled((self.plan, number, count, fixed), build, lengths, arguments)
+        results, kept, schedule = run_fused(self.compiler, self.plan, number, given)
+        self.schedules.append(schedule)
+        return results, kept
 
     def _place(self, path: str) -> None:
         if path not in self.placed:
@@ -299,17 +257,17 @@ class Run:
         for index, who in enumerate(self.ids(stage.placement)):
             scope = self._native_scope(stage, above, index)
             self._call_natively(stage, scope, who)
-            own, values = _given_and_kept(stage, scope, limits, _NATIVE)
+            own, values = given_and_kept(stage, scope, limits, _NATIVE)
             for name, node in stage.reductions:
-                given[name].append(own[name] if _at_server(node) else values[f"given/{name}"])
+                given[name].append(own[name] if at_server(node) else values[f"given/{name}"])
             for name, value in values.items():
-                kept.setdefault(name, []).append(_settle(value, _type_in(stage, name)))
+                kept.setdefault(name, []).append(settle(value, _type_in(stage, name)))
         results = {
             name: settled(reduce_natively(monoid_of(node, self.server, _NATIVE), given[name]))
             for name, node in stage.reductions
-            if _at_server(node)
+            if at_server(node)
         }
-        return results, {name: _joined(values) for name, values in kept.items()}
+        return results, {name: joined(values) for name, values in kept.items()}
 
     def _native_scope(
         self, stage: Stage, above: Mapping[PlacementLiteral, Any], index: int
@@ -317,7 +275,7 @@ class Run:
         scope = dict(self.server)
         for name, (placement, value) in self.stored.items():
             if placement in above:
-                scope[name] = _one_of(value, int(above[placement][index]))
+                scope[name] = one_of(value, int(above[placement][index]))
         parameter, type_ = self.plan.parameter, self.plan.parameter_type
         if parameter is not None and type_ is not None:
             views = {}
@@ -325,7 +283,7 @@ class Run:
                 if placement in above:
                     who = self.ids(placement)[int(above[placement][index])]
                     views[path] = cohort.client(cohort.ids.index(who))
-            scope[parameter] = _merge(self.server[parameter], type_, views, "")
+            scope[parameter] = merged_argument(self.server[parameter], type_, views, "")
         return scope
 
     def _call_natively(self, stage: Stage, scope: dict[str, Any], who: ClientId) -> None:
@@ -347,14 +305,16 @@ class Run:
         results = []
         for own in positions.values():
             self._require_members(node, len(own))
-            total = settled(reduce_natively(monoid, [_one_of(given, i) for i in own]))
+            total = settled(reduce_natively(monoid, [one_of(given, i) for i in own]))
             results.append(in_dtype(node, total, target.member) if operator_of(node) in SECURE else total)
-        return _joined(results)
+        return joined(results)
 
     # ------------------------------------------------------------ the result
 
     def _collect(self, node: Node) -> Any:
         """The result, with one value for each member, as given, where it is below the server."""
+        if id(node) in self.plan.of_server:
+            return evaluate(node, self.server, _NATIVE)
         type_ = node.type
         if isinstance(node, Record):
             return tuple(self._collect(child) for _, child in node.fields)
@@ -362,93 +322,17 @@ class Run:
             assert isinstance(type_, Federated)
             placement, value = self.stored[node.name]
             position = {member: i for i, member in enumerate(self.ids(placement))}
-            host = value if isinstance(value, _Listed) else jax.tree.map(np.asarray, value)
-            each = [_one_of(host, position[m]) for m in self.members.in_given_order(placement)]
+            host = value if isinstance(value, Listed) else jax.tree.map(np.asarray, value)
+            each = [one_of(host, position[m]) for m in self.members.in_given_order(placement)]
             if type_.all_equal:
                 return each[0] if each else None
             return each
-        if any(isinstance(t, Federated) and t.placement != SERVER for t in walk(type_)):
-            return _of_argument(_select(node, self.given), type_)
-        return evaluate(node, self.server, _NATIVE)
-
-
-class _Listed:
-    """One value for each member that no array can hold: strings, sequences, arrays of different shapes."""
-
-    def __init__(self, values: list[Any]) -> None:
-        self.values = values
-
-
-def _joined(values: list[Any]) -> Any:
-    """One value for each member, as arrays ``[members, ...]`` if it can be."""
-    if not values or not all(map(_fits, values)):
-        return _Listed(values)
-    shapes = [[np.shape(leaf) for leaf in jax.tree.leaves(value)] for value in values]
-    if any(own != shapes[0] for own in shapes):
-        return _Listed(values)
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *values)
-
-
-def _one_of(value: Any, index: int) -> Any:
-    return (
-        value.values[index]
-        if isinstance(value, _Listed)
-        else jax.tree.map(lambda x: np.asarray(x)[index], value)
-    )
-
-
-def _at_server(node: Call) -> bool:
-    return isinstance(node.type, Federated) and node.type.placement == SERVER
-
-
-def _given_and_kept(
-    stage: Stage, scope: Mapping[str, Any], limits: Mapping[str, Any], leaves: Traced | Native
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What one member gives to the reductions at the server, and what of it is kept."""
-    given: dict[str, Any] = {}
-    kept = {name: scope[name] for name in stage.outputs}
-    for name, node in stage.reductions:
-        own = contribution(node, scope, leaves)
-        if _at_server(node):
-            given[name] = own
-        else:
-            kept[f"given/{name}"] = own
-        if operator_of(node) in RANGED:
-            kept[f"range/{name}"] = out_of_range(own, limits[name])
-    for name, node in stage.calls:
-        if operator_of(node) in SELECTS:
-            keys = evaluate(fields_of(node.argument)[0], scope, leaves)
-            kept[f"range/{name}"] = out_of_range(keys, limits[name])
-    return given, kept
+        return _of_argument(_select(node, self.given), type_)
 
 
 def _type_in(stage: Stage, name: str) -> Type | None:
     found = next((node.type for known, node in stage.calls if known == name), None)
     return found.member if isinstance(found, Federated) else found
-
-
-def _settle(value: Any, type_: Type | None) -> Any:
-    """A native value in a form that outlives its stage: sequences as ``Elements``."""
-    member = type_.member if isinstance(type_, Federated) else type_
-    if isinstance(member, Struct) and isinstance(value, tuple):
-        return tuple(_settle(item, t) for (_, t), item in zip(member.fields, value, strict=True))
-    if isinstance(member, Sequence) and not isinstance(value, Elements):
-        return to_member([settled(element) for element in value], member, "a sequence")
-    return settled(value)
-
-
-def _fits(value: Any) -> bool:
-    """Whether a plain value can be an argument of compiled code."""
-    if isinstance(value, tuple):
-        return all(_fits(item) for item in value)
-    return hasattr(value, "dtype") and np.dtype(value.dtype).kind not in "OUS"
-
-
-def _numbers_only(value: Any) -> Any:
-    """What of a plain value compiled code can take; what it cannot, it does not use."""
-    if isinstance(value, tuple):
-        return tuple(_numbers_only(item) for item in value)
-    return value if _fits(value) else ()
 
 
 def _select(node: Node, argument: Any) -> Any:
@@ -460,18 +344,6 @@ def _of_argument(given: Any, type_: Type) -> Any:
     if isinstance(type_, Struct):
         return tuple(_of_argument(item, t) for (_, t), item in zip(type_.fields, given, strict=True))
     return [given.client(i) for i in range(len(given))] if isinstance(given, Cohort) else given
-
-
-def _merge(server: Any, type_: Type, views: Mapping[str, Any], path: str) -> Any:
-    """An argument as one member sees it: its own values, and what is the same for all."""
-    match type_:
-        case Federated() if path in views:
-            return views[path]
-        case Struct(fields) if isinstance(server, tuple) and len(server) == len(fields):
-            parts = enumerate(zip(fields, server, strict=True))
-            return tuple(_merge(item, t, views, f"{path}/{i}") for i, ((_, t), item) in parts)
-        case _:
-            return server
 
 
 def _located(headline: str, sort: type[ExecutionError], run: Callable[[], Any]) -> Any:

@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Workers that fold runs of members at the same time: threads on a CPU, one a device on accelerators.
+
+XLA's CPU client runs calls that come from several threads side by side, each inside its own thread where
+it does not pay to split it further. So one compiled program serves all workers, and their results lie in
+one memory.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, final
+
+import jax
+import numpy as np
+
+from foedus.errors import ArgumentError, place
+
+
+@dataclass(frozen=True)
+class Deal:
+    """Which worker folds which runs.
+
+    Args:
+        spans: For each worker int32[slots, 3]: of each of its runs the first member, and the members from
+            there to before the end that it folds; slots without a run have none.
+        runs: int32[runs, 2]: of each run its worker and its slot.
+    """
+
+    spans: list[np.ndarray[Any, Any]]
+    runs: np.ndarray[Any, Any]
+
+
+def deal(bounds: np.ndarray[Any, Any], work: np.ndarray[Any, Any], workers: int, slots: int) -> Deal:
+    """Deals runs to workers: the longest first, each to the worker with the least to do that has a free slot.
+
+    Args:
+        bounds: Where the runs begin, and the end of the last.
+        work: How much there is to do at each member.
+        workers: How many workers there are.
+        slots: How many runs a worker can take.
+
+    Returns:
+        Who does what.
+    """
+    total = np.concatenate([[0], np.cumsum(work, dtype=np.float64)])
+    load = total[bounds[1:]] - total[bounds[:-1]]
+    free = [(0.0, worker) for worker in range(workers)]
+    taken: list[list[int]] = [[] for _ in range(workers)]
+    for run in np.argsort(-load, kind="stable"):
+        while True:
+            done, worker = heapq.heappop(free)
+            if len(taken[worker]) < slots:
+                break
+        taken[worker].append(int(run))
+        heapq.heappush(free, (done + float(load[run]), worker))
+    runs = np.zeros((len(load), 2), np.int32)
+    spans = [np.zeros((slots, 3), np.int32) for _ in range(workers)]
+    for worker, own in enumerate(taken):
+        for slot, run in enumerate(sorted(own)):
+            runs[run] = worker, slot
+            spans[worker][slot] = bounds[run], bounds[run], bounds[run + 1]
+    return Deal(spans, runs)
+
+
+@final
+class Crew:
+    """The workers of one runtime.
+
+    Args:
+        workers: How many; None for as many as there are processor cores, or accelerators.
+
+    Raises:
+        ArgumentError: If there are fewer accelerators.
+    """
+
+    def __init__(self, workers: int | None) -> None:
+        devices = jax.local_devices()
+        self.on_cpu = devices[0].platform == "cpu"
+        most = _cores() if self.on_cpu else len(devices)
+        if workers is not None and (workers < 1 or (workers > most and not self.on_cpu)):
+            raise ArgumentError(
+                "There are not as many workers",
+                found=workers,
+                expected=f"1 to {most}, the number of {devices[0].platform} devices",
+                at=place("workers"),
+            )
+        self.size = workers or most
+        self._devices = [None] * self.size if self.on_cpu else devices[: self.size]
+        self._threads = ThreadPoolExecutor(self.size, thread_name_prefix="foedus-worker")
+
+    def device(self, worker: int) -> Any:
+        """The device of a worker, None where all are on the default one."""
+        return self._devices[worker]
+
+    def each(self, tasks: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Does tasks at the same time, one a worker, and waits for all.
+
+        Args:
+            tasks: What each worker does.
+
+        Returns:
+            What they gave.
+        """
+        started = [self._threads.submit(_in_wide_numbers, task) for task in tasks]
+        try:
+            wait(started, return_when=FIRST_EXCEPTION)
+        finally:
+            for future in started:
+                future.cancel()
+        return [future.result() for future in started]
+
+    def soon(self, task: Callable[[], Any]) -> Future[Any]:
+        """Begins a task in the background."""
+        return self._threads.submit(_in_wide_numbers, task)
+
+
+def _in_wide_numbers(task: Callable[[], Any]) -> Any:
+    with jax.enable_x64(True):
+        return task()
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,343 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""A stage at the members of a placement as compiled code: all their calls and reductions in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from foedus.runtime._columns import Lengths, Placed, Shelf, bucket, padded, view
+from foedus.runtime._crew import Crew, Deal, deal
+from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
+from foedus.runtime._leaves import Traced
+from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
+from foedus.runtime._pass import fold, merge, start, strands_of
+from foedus.runtime._plan import Plan, Stage
+from foedus.types import PlacementLiteral
+
+_TRACED = Traced()
+_PIECE_BYTES = 2**28
+"""How much of what is not in memory as a whole is read at a time."""
+
+
+class Program(Protocol):
+    """A compiled program."""
+
+    def __call__(self, *arguments: Any) -> Any: ...
+
+
+class Compiler(Protocol):
+    """What a run needs of its runtime."""
+
+    shelf: Shelf
+
+    @property
+    def crew(self) -> Crew:
+        """The workers."""
+        ...
+
+    @property
+    def together(self) -> int:
+        """How many runs of members a worker folds as one batch."""
+        ...
+
+    def program(
+        self,
+        key: Any,
+        build: Callable[[list[Lengths]], Callable[..., Any]],
+        lengths: list[Lengths],
+        arguments: tuple[Any, ...],
+        *,
+        donated: tuple[int, ...] = (),
+    ) -> Program:
+        """A compiled program, compiled now if none fits."""
+        ...
+
+    def note_native(self) -> None:
+        """Counts a stage that ran natively."""
+        ...
+
+
+@dataclass(frozen=True)
+class Members:
+    """What a stage at the members of a placement reads.
+
+    Args:
+        server: What is at the server, by name.
+        placed: The values of arguments, by their path.
+        seen: The placement of each of them.
+        stored: Values of earlier stages ``[members of their placement, ...]``, by name.
+        where: The placement of each of them.
+        above: For each placement, which of its members each member of the stage belongs to, by name.
+        limits: The greatest integers of secure sums, by the name of the reduction.
+        count: How many members there are.
+        then: The server's next stage, if it is to be run with this one.
+    """
+
+    server: dict[str, Any]
+    placed: dict[str, Placed]
+    seen: dict[str, PlacementLiteral]
+    stored: dict[str, Any]
+    where: dict[str, PlacementLiteral]
+    above: dict[str, np.ndarray[Any, Any]]
+    limits: dict[str, Any]
+    count: int
+    then: Stage | None
+
+    def work(self) -> np.ndarray[Any, Any]:
+        """How much there is to do at each member, in elements of sequences, and one for itself."""
+        total = np.ones(self.count)
+        for path, placed in self.placed.items():
+            at = self.above[self.seen[path].name][: self.count]
+            for own in placed.work:
+                total += own[at]
+        return total
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a stage was run.
+
+    Args:
+        placement: Whose stage it is.
+        members: How many members there are.
+        workers: How many workers shared them.
+        together: How many runs of members a worker folded as one batch.
+        pieces: In how many pieces their data were read; 1 if all were in memory.
+        reason: Why.
+    """
+
+    placement: str
+    members: int
+    workers: int
+    together: int
+    pieces: int
+    reason: str
+
+    def __str__(self) -> str:
+        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
+        batch = "one after another" if self.together == 1 else f"{self.together} runs at a time"
+        pieces = f", data read in {self.pieces} pieces" if self.pieces > 1 else ""
+        return f"{self.members} members of {self.placement}: {workers}, {batch}{pieces} ({self.reason})"
+
+
+def run_fused(
+    compiler: Compiler, plan: Plan, number: int, given: Members
+) -> tuple[dict[str, Any], dict[str, Any], Schedule]:
+    """Runs a stage at the members of a placement.
+
+    Args:
+        compiler: The runtime.
+        plan: The plan.
+        number: Which of its stages.
+        given: What it reads; at least one member.
+
+    Returns:
+        The results of its reductions at the server, with the outputs of the server's next stage; what of
+        every member is kept (``[at least members, ...]``); and how it was run.
+    """
+    stage = plan.stages[number]
+    bounds = strands_of(given.count)
+    runs = len(bounds) - 1
+    schedule = _choose(compiler, stage, given, runs)
+    slots = bucket(-(-runs // schedule.workers))
+    slots += -slots % schedule.together
+    dealt = deal(bounds, given.work(), schedule.workers, slots)
+    longest = bucket(int(np.max(np.diff(bounds))))
+    traceable = _Traceable(plan, stage, given, schedule.together, longest)
+    key = (plan, number, traceable.fixed, schedule.together, longest, given.then is None)
+    order = _order(dealt, bounds, given.count)
+    if schedule.workers == schedule.pieces == 1:
+        load = _loader(given, dealt, pieces=1)
+        arguments = (dealt.spans[0], order, *traceable.shared(load(0)))
+        program = compiler.program(key, traceable.whole, traceable.lengths, arguments)
+        (done,) = compiler.crew.each([partial(_call, program, arguments)])
+        return *done, schedule
+    folded = _fold_pieces(compiler, key, traceable, dealt, schedule.pieces)
+    device = compiler.crew.device(0)
+    merged = (given.server, folded if device is None else jax.device_put(folded, device), order)
+    return *compiler.program((*key, "merge"), traceable.merging, [], merged)(*merged), schedule
+
+
+def _choose(compiler: Compiler, stage: Stage, given: Members, runs: int) -> Schedule:
+    """How to run a stage: shared among workers if its members have sequences to walk through."""
+    bytes_ = sum(placed.bytes_to_read for placed in given.placed.values())
+    pieces = -(-bytes_ // _PIECE_BYTES) if bytes_ else 1
+    workers, together = min(compiler.crew.size, runs), min(compiler.together, runs)
+    if not any(placed.work for placed in given.placed.values()):
+        workers, reason = 1, "no member has a sequence to walk through"
+    elif workers == 1:
+        reason = "there is one worker" if compiler.crew.size == 1 else "there is one run of members"
+    else:
+        reason = f"runs are dealt out by the number of elements, {runs} in all"
+    if together == 1 and compiler.crew.on_cpu:
+        reason += "; a CPU does one member after another faster than several at once"
+    return Schedule(stage.placement.name, given.count, workers, together, pieces, reason)
+
+
+@dataclass(frozen=True)
+class _Traceable:
+    """The stage as functions for the compiler."""
+
+    plan: Plan
+    stage: Stage
+    given: Members
+    together: int
+    longest: int
+
+    @property
+    def lengths(self) -> list[Lengths]:
+        return [length for one in self.given.placed.values() for length in one.lengths]
+
+    @property
+    def fixed(self) -> tuple[Any, ...]:
+        return tuple((path, one.fixed) for path, one in self.given.placed.items())
+
+    def shared(self, arrays: Any) -> tuple[Any, ...]:
+        """The arguments that are the same for all workers."""
+        return self.given.server, arrays, self.given.stored, self.given.above, self.given.limits
+
+    def monoids(self, server: Mapping[str, Any]) -> dict[str, Monoid]:
+        return {
+            name: monoid_of(node, server, _TRACED) for name, node in self.stage.reductions if at_server(node)
+        }
+
+    def member_of(self, answers: list[Lengths]) -> Callable[..., Any]:
+        """From the arguments that are shared to what is done at one member."""
+        plan, stage, seen, where = self.plan, self.stage, self.given.seen, self.given.where
+        templates = {path: one.template for path, one in self.given.placed.items()}
+        names = tuple(self.given.stored)
+
+        def of(server: Any, arrays: Any, stored: Any, above: Any, limits: Any) -> Callable[..., Any]:
+            def member(index: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+                places = {p.name for p in seen.values()} | {where[name].name for name in names}
+                at = {name: above[name][index] for name in places}
+                supply = list(answers)
+                views = {
+                    path: view(arrays[path], template, supply, at[seen[path].name])
+                    for path, template in templates.items()
+                }
+                scope = dict(server)
+                for name, value in stored.items():
+                    own = at[where[name].name]
+                    scope[name] = jax.tree.map(lambda x, i=own: jnp.asarray(x)[i], value)
+                if plan.parameter is not None and plan.parameter_type is not None:
+                    scope[plan.parameter] = merged_argument(
+                        server[plan.parameter], plan.parameter_type, views, ""
+                    )
+                for name, node in stage.calls:
+                    scope[name] = evaluate(node, scope, _TRACED)
+                return given_and_kept(stage, scope, limits, _TRACED)
+
+            return member
+
+        return of
+
+    def folding(self, answers: list[Lengths]) -> Callable[..., Any]:
+        """The first call of a pass, or one that goes on where another ended."""
+        member_of = self.member_of(answers)
+
+        def run(spans: Any, before: Any, *shared: Any) -> Any:
+            member, monoids = member_of(*shared), self.monoids(shared[0])
+            state = start(member, monoids, spans.shape[0], self.longest) if before is None else before
+            return fold(member, monoids, spans, state, together=self.together)
+
+        return run
+
+    def merging(self, _: list[Lengths]) -> Callable[..., Any]:
+        """The end of a pass."""
+
+        def run(server: Any, folded: Any, order: Any) -> Any:
+            results, kept = merge(self.monoids(server), folded, *order)
+            then = {} if self.given.then is None else stage_at_server(self.given.then)({**server, **results})
+            return {**results, **then}, kept
+
+        return run
+
+    def whole(self, answers: list[Lengths]) -> Callable[..., Any]:
+        """A pass of one call."""
+        folding, merging = self.folding(answers), self.merging(answers)
+
+        def run(spans: Any, order: Any, *shared: Any) -> Any:
+            return merging(shared[0], [folding(spans, None, *shared)], order)
+
+        return run
+
+
+def _fold_pieces(
+    compiler: Compiler, key: Any, stage: _Traceable, dealt: Deal, pieces: int
+) -> list[tuple[Any, Any]]:
+    """Folds the runs of all workers, reading the data of the next piece meanwhile."""
+    crew = compiler.crew
+    folded: list[Any] = [None] * len(dealt.spans)
+    load = _loader(stage.given, dealt, pieces)
+    loading = crew.soon(lambda: load(0)) if pieces > 1 else None
+    for piece in range(pieces):
+        arrays = load(piece) if loading is None else loading.result()
+        if piece + 1 < pieces:
+            loading = crew.soon(lambda after=piece + 1: load(after))
+        shared = stage.shared(arrays)
+
+        tasks, programs = [], dict[Any, Program]()
+        for worker, before in enumerate(folded):
+            arguments = (_part(dealt.spans[worker], piece, pieces), before, *shared)
+            device = crew.device(worker)
+            if device is not None:
+                arguments = jax.device_put(arguments, device)
+            if device not in programs:
+                lengths = stage.lengths
+                programs[device] = compiler.program(
+                    (*key, device), stage.folding, lengths, arguments, donated=(1,)
+                )
+            tasks.append(partial(_call, programs[device], arguments))
+        folded = crew.each(tasks)
+    return folded
+
+
+def _call(program: Program, arguments: tuple[Any, ...]) -> Any:
+    return jax.block_until_ready(program(*arguments))
+
+
+def _part(spans: np.ndarray[Any, Any], piece: int, pieces: int) -> np.ndarray[Any, Any]:
+    """The members of each run that belong to a piece."""
+    first, begin, end = spans.T
+    length = end - begin
+    return np.stack([first, begin + length * piece // pieces, begin + length * (piece + 1) // pieces], 1)
+
+
+def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int], dict[str, Any]]:
+    """A function that gives the arrays of a piece."""
+
+    def members(piece: int) -> np.ndarray[Any, Any]:
+        chosen = np.zeros(given.count, bool)
+        for spans in dealt.spans:
+            for _, begin, end in _part(spans, piece, pieces):
+                chosen[begin:end] = True
+        return chosen
+
+    chosen = [members(piece) for piece in range(pieces)]
+
+    def load(piece: int) -> dict[str, Any]:
+        arrays = {}
+        for path, one in given.placed.items():
+            above = given.above[given.seen[path].name][: given.count]
+            arrays[path] = one.load([np.unique(above[own]) for own in chosen], piece)
+        return arrays
+
+    return load
+
+
+def _order(dealt: Deal, bounds: np.ndarray[Any, Any], count: int) -> tuple[Any, ...]:
+    """Where the partial results, and what every member keeps, are after the folds; see ``merge``."""
+    runs = len(bounds) - 1
+    of_member = np.repeat(np.arange(runs), np.diff(bounds))
+    place = np.arange(count) - bounds[of_member]
+    members = np.concatenate([dealt.runs[of_member], place[:, None]], 1).astype(np.int32)
+    return padded(dealt.runs, bucket(runs)), padded(members, bucket(count)), np.int32(runs)

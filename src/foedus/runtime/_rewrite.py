@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Traced programs in the forms that XLA's CPU backend does well.
+
+What a front end traced is walked through once, and convolutions, pooling and the weights of inner loops
+are put differently;
+everything else stays as it is. The results are the same up to the rounding of sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax import lax
+from jax.extend import core
+
+from foedus.runtime._convolutions import convolve
+from foedus.runtime._loops import Accumulation, accumulations, collected, turned
+from foedus.runtime._windows import reduce_windows, scatter_to_selected
+
+_CALLS = {
+    "jit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "checkpoint": "jaxpr",
+}
+"""Calls that are written out where something inside them changes, and where they keep what they call."""
+
+
+def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that does the same in forms that suit XLA's CPU backend.
+
+    Args:
+        function: A function of arrays in pytrees, as ``jax.jit`` takes it.
+
+    Returns:
+        Its like. It is traced when it is called.
+    """
+
+    def run(*arguments: Any) -> Any:
+        traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        leaves, structure = jax.tree.flatten(arguments)[0], jax.tree.structure(shapes)
+        return jax.tree.unflatten(structure, _run(traced.jaxpr, traced.consts, leaves))
+
+    return run
+
+
+def _changes(jaxpr: core.Jaxpr) -> bool:
+    """Whether a program has anything to be put differently."""
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        if name in ("conv_general_dilated", "select_and_scatter_add") or name.startswith("reduce_window_"):
+            return True
+        if any(_changes(inner) for inner in core.jaxprs_in_params(equation.params)):
+            return True
+        if name == "scan" and (accumulations(equation) or turned(equation)):
+            return True
+    return False
+
+
+class _Scope:
+    """The values of a program's variables while it is run."""
+
+    def __init__(self, jaxpr: core.Jaxpr, consts: Sequence[Any], arguments: Sequence[Any]) -> None:
+        self.values = dict(zip(jaxpr.constvars, consts, strict=True))
+        self.values |= dict(zip(jaxpr.invars, arguments, strict=True))
+
+    def read(self, atom: Any) -> Any:
+        return atom.val if isinstance(atom, core.Literal) else self.values[atom]
+
+    def write(self, equation: core.JaxprEqn, results: Sequence[Any]) -> None:
+        self.values |= dict(zip(equation.outvars, results, strict=True))
+
+
+def _run(jaxpr: core.Jaxpr, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
+    scope = _Scope(jaxpr, consts, arguments)
+    for equation in jaxpr.eqns:
+        scope.write(equation, _step(equation, [scope.read(atom) for atom in equation.invars]))
+    return [scope.read(atom) for atom in jaxpr.outvars]
+
+
+def _step(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
+    """One step of a program, put differently where that is better."""
+    name, params = equation.primitive.name, equation.params
+    result = None
+    if name == "conv_general_dilated":
+        result = convolve(given[0], given[1], params)
+    elif name.startswith("reduce_window_"):
+        result = reduce_windows(name, given[0], params)
+    elif name == "select_and_scatter_add":
+        result = scatter_to_selected(given[0], given[1], params)
+    if result is not None:
+        return [result]
+    if name in _CALLS and _inner_changes(equation):
+        called = params[_CALLS[name]]
+        return (
+            _run(called, (), given)
+            if isinstance(called, core.Jaxpr)
+            else _run(called.jaxpr, called.consts, given)
+        )
+    if name == "scan":
+        return _scan(equation, given)
+    if name == "while" and _inner_changes(equation):
+        return _while(params, given)
+    if name == "cond" and _inner_changes(equation):
+        branches = [_function(branch) for branch in params["branches"]]
+        return lax.switch(given[0], branches, *given[1:])
+    return _unchanged(equation, given)
+
+
+def _unchanged(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
+    primitive = equation.primitive
+    with equation.ctx.manager:
+        results = primitive.bind(*given, **primitive.get_bind_params(equation.params))
+    return results if primitive.multiple_results else [results]
+
+
+def _inner_changes(equation: core.JaxprEqn) -> bool:
+    return any(_changes(inner) for inner in core.jaxprs_in_params(equation.params))
+
+
+def _function(closed: core.ClosedJaxpr) -> Callable[..., Any]:
+    return lambda *given: _run(closed.jaxpr, closed.consts, given)
+
+
+def _while(params: dict[str, Any], given: list[Any]) -> Sequence[Any]:
+    conds, bodies = params["cond_nconsts"], params["body_nconsts"]
+    cond, body = _function(params["cond_jaxpr"]), _function(params["body_jaxpr"])
+    for_cond, for_body, start = given[:conds], given[conds : conds + bodies], given[conds + bodies :]
+    return lax.while_loop(
+        lambda carry: cond(*for_cond, *carry)[0], lambda carry: tuple(body(*for_body, *carry)), tuple(start)
+    )
+
+
+def _scan(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
+    """A scan with its sums of products taken out, and its weights turned the way they are read."""
+    params, found = equation.params, accumulations(equation)
+    closed: core.ClosedJaxpr = params["jaxpr"]
+    weights = turned(equation)
+    if not found and not weights and not _inner_changes(equation):
+        return _unchanged(equation, given)
+    consts, carries = params["num_consts"], params["num_carry"]
+    fixed, start, xs = given[:consts], given[consts : consts + carries], given[consts + carries :]
+    summed = {one.carry for one in found}
+    transposed = {
+        variable: lax.transpose(fixed[closed.jaxpr.invars.index(variable)], (1, 0)) for variable in weights
+    }
+    left_out = {id(step) for one in found for step in one.steps}
+    products = {number for own in weights.values() for number in own}
+
+    def body(carry: Any, x: Any) -> Any:
+        full = dict(zip([i for i in range(carries) if i not in summed], carry, strict=True))
+        arguments = [*fixed, *(full.get(i) for i in range(carries)), *x]
+        scope = _Scope(closed.jaxpr, closed.consts, arguments)
+        for step in closed.jaxpr.eqns:
+            if id(step) in left_out:
+                continue
+            if id(step) in products:
+                scope.write(step, [_with_turned(step, scope, transposed[step.invars[1]])])
+            else:
+                scope.write(step, _step(step, [scope.read(atom) for atom in step.invars]))
+        after = [scope.read(closed.jaxpr.outvars[i]) for i in range(carries) if i not in summed]
+        rows = [scope.read(atom) for atom in closed.jaxpr.outvars[carries:]]
+        factors = [(scope.read(one.left), scope.read(one.right)) for one in found]
+        return after, (rows, factors)
+
+    length, backward = params["length"], params["reverse"]
+    kept = [value for i, value in enumerate(start) if i not in summed]
+    after, (rows, factors) = lax.scan(
+        body, kept, list(xs), length=length, reverse=backward, unroll=params["unroll"]
+    )
+    return [*_put_back(after, found, factors, start), *rows]
+
+
+def _with_turned(step: core.JaxprEqn, scope: _Scope, weights: Any) -> Any:
+    (left, _), _ = step.params["dimension_numbers"]
+    return lax.dot_general(
+        scope.read(step.invars[0]),
+        weights,
+        ((left, (0,)), ((), ())),
+        precision=step.params["precision"],
+        preferred_element_type=step.params["preferred_element_type"],
+    )
+
+
+def _put_back(
+    after: Sequence[Any], found: list[Accumulation], factors: Sequence[Any], start: Sequence[Any]
+) -> list[Any]:
+    """The carries of the scan as it was, sums included."""
+    sums = {
+        one.carry: start[one.carry] + collected(one, *own) for one, own in zip(found, factors, strict=True)
+    }
+    others = iter(after)
+    return [sums[i] if i in sums else next(others) for i in range(len(start))]
