@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import linecache
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -95,6 +96,12 @@ def test_no_line_of_a_library_is_the_users():
     line = failing_line(caught.value)
     assert line is not None
     assert line.endswith(": np.add(np.zeros(2), np.zeros(3))")
+
+
+def test_a_thread_that_no_user_started_has_no_line():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(user_line).result() is None
+        assert pool.submit(place).result() is None
 
 
 def test_an_error_that_was_not_raised_has_no_line():

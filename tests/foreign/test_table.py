@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from foedus.errors import ArgumentError
-from foedus.foreign import kind
+from foedus.foreign import Nature, _table, kind
 
 
 def test_a_kind_is_made_once():
@@ -45,4 +47,19 @@ def test_a_missing_framework_is_named_with_what_brings_it():
     assert done.stdout.splitlines()[0] == (
         "Local code of the kind 'jax' needs a package that is not installed"
     )
-    assert done.stdout.splitlines()[-1] == '  hint      pip install "foedus[jax]"'
+    assert done.stdout.splitlines()[-1] == '  hint      pip install "foedus"'
+
+
+def test_what_is_to_be_installed_exists():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    offered = {project["name"]} | {
+        f"{project['name']}[{extra}]" for extra in project["optional-dependencies"]
+    }
+    assert {requirement for _, requirement in _table._MODULES.values()} <= offered
+
+
+@pytest.mark.parametrize(
+    ("name", "nature"), [("jax", Nature.TRACED), ("numpy", Nature.HOST), ("stablehlo", Nature.LOADED)]
+)
+def test_a_kind_says_what_its_code_is(name: str, nature: Nature):
+    assert kind(name).nature is nature

@@ -53,6 +53,21 @@ def test_learning_in_twenty(run, tmp_path):
     assert (tmp_path / "runs/digits/curves.png").stat().st_size > 10_000
 
 
+def test_who_sees_what(run, tmp_path, capsys):
+    names = run(PROGRAMS[2])
+    assert capsys.readouterr().out.splitlines() == ["12", "plain sum 400"]
+    assert (names["count"]["type"], names["count"]["bytes_in_all"]) == ("int64", 800)
+    page = (tmp_path / "flow.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "<script" not in page
+
+
+def test_a_state_from_step_to_step(run, capsys):
+    names = run(PROGRAMS[3])
+    assert capsys.readouterr().out.splitlines() == ["1.0", "6.0", "4.0"]
+    assert str(names["both"].state_type) == "<halves=<scale=float32,average=float32>,plain=float32>"
+
+
 def test_every_command_of_the_readme_exists():
     from click.testing import CliRunner
 

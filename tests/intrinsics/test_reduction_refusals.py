@@ -193,6 +193,50 @@ CASES: list[tuple[str, str, type[FoedusError], str]] = [
           hint      zip the parts into one value with federated_zip
         """,
     ),
+    (
+        "federated_secure_sum",
+        "<value={int32}@CLIENTS,max_input=float32>",
+        TypeMismatchError,
+        """
+        federated_secure_sum needs an integer as bound
+          found     float32
+          expected  an integer
+          at        .max_input of the argument, HERE
+        """,
+    ),
+    (
+        "federated_secure_sum_bitwidth",
+        "<value={int32[2]}@CLIENTS,bitwidth=int32[2]>",
+        TypeMismatchError,
+        """
+        federated_secure_sum_bitwidth needs an integer as bound
+          found     int32[2]
+          expected  an integer
+          at        .bitwidth of the argument, HERE
+        """,
+    ),
+    (
+        "federated_secure_sum",
+        "<value={int32}@CLIENTS,max_input=<int32>>",
+        TypeMismatchError,
+        """
+        federated_secure_sum needs bounds that match the value
+          found     <int32>
+          expected  an integer, or a struct like int32
+          at        .max_input of the argument, HERE
+        """,
+    ),
+    (
+        "federated_secure_modular_sum",
+        "<value={<a=int32,b=<int32,int64>>}@CLIENTS,modulus=<a=int32,b=<int32>>>",
+        TypeMismatchError,
+        """
+        federated_secure_modular_sum needs bounds that match the value
+          found     <int32>
+          expected  an integer, or a struct like <int32,int64>
+          at        .modulus.b of the argument, HERE
+        """,
+    ),
 ]
 
 

@@ -8,7 +8,12 @@ import pytest
 
 from foedus.errors import FoedusError, PlacementError, TypeMismatchError
 from foedus.intrinsics import result_type
-from foedus.types import CLIENTS, SERVER, PlacementLiteral, parse
+from foedus.types import CLIENTS, SERVER, PlacementLiteral, parse, tier
+
+REGIONS = tier("REGIONS")
+TOWNS = tier("TOWNS", above=REGIONS)
+
+SELECTED = "server_value=int32@SERVER,select_fn=(<int32,int32> -> int32)"
 
 CASES: list[tuple[str, PlacementLiteral | None, str, type[FoedusError], str]] = [
     (
@@ -246,6 +251,102 @@ CASES: list[tuple[str, PlacementLiteral | None, str, type[FoedusError], str]] = 
           at        the argument, HERE
         """,
     ),
+    (
+        "federated_eval",
+        None,
+        "( -> int32)",
+        PlacementError,
+        """
+        federated_eval needs a placement
+          found     ( -> int32)
+          expected  CLIENTS or SERVER
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_broadcast",
+        None,
+        "(int32 -> int32)",
+        PlacementError,
+        """
+        federated_broadcast needs a value at SERVER
+          found     (int32 -> int32)
+          expected  T@SERVER
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "federated_select",
+        None,
+        f"<keys={{float32[3]}}@CLIENTS,max_key=int32@SERVER,{SELECTED}>",
+        TypeMismatchError,
+        """
+        federated_select needs keys of known number
+          found     float32[3]
+          expected  int32[N]
+          at        .keys of the argument, HERE
+        """,
+    ),
+    (
+        "federated_select",
+        None,
+        f"<keys={{int32[?]}}@CLIENTS,max_key=int32@SERVER,{SELECTED}>",
+        TypeMismatchError,
+        """
+        federated_select needs keys of known number
+          found     int32[?]
+          expected  int32[N]
+          at        .keys of the argument, HERE
+        """,
+    ),
+    (
+        "federated_secure_select",
+        None,
+        f"<keys={{int32[3]}}@CLIENTS,max_key=int64@SERVER,{SELECTED}>",
+        TypeMismatchError,
+        """
+        federated_secure_select needs a bound of the keys
+          found     int64@SERVER
+          expected  int32@SERVER
+          at        .max_key of the argument, HERE
+        """,
+    ),
+    (
+        "sequence_sum",
+        None,
+        "int32",
+        TypeMismatchError,
+        """
+        sequence_sum needs a sequence
+          found     int32
+          expected  T*
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "generic_plus",
+        None,
+        "<int32,int64>",
+        TypeMismatchError,
+        """
+        generic_plus needs two values of one type
+          found     <int32,int64>
+          expected  <T,T>
+          at        the argument, HERE
+        """,
+    ),
+    (
+        "generic_divide",
+        None,
+        "<int32,int32[2]>",
+        TypeMismatchError,
+        """
+        generic_divide needs one number
+          found     int32[2]
+          expected  a scalar number
+          at        [1] of the argument, HERE
+        """,
+    ),
 ]
 
 
@@ -262,3 +363,66 @@ def test_the_user_sees_what_was_found_and_what_to_do(
 ):
     with refused(sort, message):
         result_type(name, parse(argument), placement)
+
+
+@pytest.mark.parametrize(
+    ("name", "placement", "argument", "message"),
+    [
+        (
+            "federated_broadcast",
+            REGIONS,
+            "{int32}@TOWNS",
+            """
+            federated_broadcast needs a value above REGIONS
+              found     {int32}@TOWNS
+              expected  T@P, for P above REGIONS
+              at        the argument, HERE
+            """,
+        ),
+        (
+            "federated_sum",
+            TOWNS,
+            "{int32}@REGIONS",
+            """
+            federated_sum needs a value below TOWNS
+              found     {int32}@REGIONS
+              expected  {T}@P, for P below TOWNS
+              at        the argument, HERE
+            """,
+        ),
+        (
+            "federated_sum",
+            CLIENTS,
+            "{int32}@CLIENTS",
+            """
+            federated_sum needs a target above CLIENTS
+              found     {int32}@CLIENTS
+              expected  SERVER or a tier
+              at        the argument, HERE
+            """,
+        ),
+        (
+            "federated_weighted_mean",
+            SERVER,
+            "<value={float32}@CLIENTS,weight={float32}@REGIONS>",
+            """
+            federated_weighted_mean needs weights where the values are
+              found     {float32}@REGIONS
+              expected  {W}@CLIENTS
+              at        .weight of the argument, HERE
+            """,
+        ),
+    ],
+)
+def test_values_move_along_the_tiers(
+    refused, name: str, placement: PlacementLiteral, argument: str, message: str
+):
+    with refused(PlacementError, message):
+        result_type(name, parse(argument, (CLIENTS, TOWNS, REGIONS, SERVER)), placement)
+
+
+def test_values_move_over_several_tiers():
+    argument = parse("{int32}@TOWNS", (TOWNS,))
+    assert str(result_type("federated_sum", argument, REGIONS)) == "{int32}@REGIONS"
+    assert str(result_type("federated_sum", argument)) == "int32@SERVER"
+    assert str(result_type("federated_broadcast", argument)) == "{int32}@CLIENTS"

@@ -13,6 +13,8 @@ from foedus.ir import Block, Call, Intrinsic, Lambda, Node, Record, Reference, c
 from foedus.testing import Program
 from foedus.types import Function, Type, bool_, int32, parse
 
+ONE = parse_program("1:int32")
+
 
 def operator(name: str, type_: str) -> Intrinsic:
     function = parse(type_)
@@ -38,7 +40,9 @@ def test_generated_programs_are_well_typed_and_closed(program: Program):
             TypeMismatchError,
             """
             Nothing in the program is called 'y'
+              found     y of type int32
               expected  one of no names
+              at        HERE
             """,
         ),
         (
@@ -46,7 +50,9 @@ def test_generated_programs_are_well_typed_and_closed(program: Program):
             TypeMismatchError,
             """
             Nothing in the program is called 'y'
+              found     y of type int32
               expected  one of x
+              at        HERE
             """,
         ),
         (
@@ -56,6 +62,7 @@ def test_generated_programs_are_well_typed_and_closed(program: Program):
             'x' is used at another type than it has
               found     bool
               expected  int32
+              at        HERE
             """,
         ),
         (
@@ -65,7 +72,9 @@ def test_generated_programs_are_well_typed_and_closed(program: Program):
             TypeMismatchError,
             """
             Nothing in the program is called 'z'
+              found     z of type int32
               expected  one of x
+              at        the binding 'y', HERE
             """,
         ),
         (
@@ -73,7 +82,9 @@ def test_generated_programs_are_well_typed_and_closed(program: Program):
             TypeMismatchError,
             """
             Nothing in the program is called 'y'
+              found     y of type int32
               expected  one of no names
+              at        HERE
             """,
         ),
         (
@@ -83,6 +94,17 @@ def test_generated_programs_are_well_typed_and_closed(program: Program):
             'x' is used at another type than it has
               found     int32
               expected  bool
+              at        HERE
+            """,
+        ),
+        (
+            Block((("a", Block((("b", function_of_x(Reference("x", bool_))),), ONE)),), ONE),
+            TypeMismatchError,
+            """
+            'x' is used at another type than it has
+              found     bool
+              expected  int32
+              at        the binding 'b' in 'a', HERE
             """,
         ),
         # P3: operators
@@ -93,6 +115,7 @@ def test_generated_programs_are_well_typed_and_closed(program: Program):
             federated_sum needs an argument
               found     ( -> int32@SERVER)
               expected  ({T}@P -> T@Q)
+              at        HERE
             """,
         ),
         (
@@ -134,7 +157,11 @@ def test_what_the_checker_refuses(refused, node: Node, sort: type[FoedusError], 
 
 def test_an_unknown_operator_is_refused():
     with pytest.raises(
-        TypeMismatchError, match=r"^There is no operator 'federated_guess'\n  expected  one of federated"
+        TypeMismatchError,
+        match=r"^There is no operator 'federated_guess'\n"
+        r"  found     federated_guess of type \(int32 -> int32\)\n"
+        r"  expected  one of federated_value, .*\n"
+        r"  at        test_check.py:\d+: ",
     ):
         check(operator("federated_guess", "(int32 -> int32)"))
 

@@ -53,6 +53,7 @@ def test_a_selection_needs_a_struct(refused):
     message = """
     Only a struct has fields
       found     int32
+      expected  <...>
       at        field 0, HERE
     """
     with refused(StructureError, message):
@@ -63,6 +64,7 @@ def test_a_selection_needs_a_field(refused):
     message = """
     There is no field 2
       found     fields a, [1]
+      expected  the number of one, below 2
       at        HERE
     """
     with refused(StructureError, message):
@@ -113,9 +115,17 @@ def test_a_call_has_no_argument_too_many(refused):
         Call(parse_program("( -> 1:int32)"), ONE)
 
 
-def test_a_parameter_has_a_name_and_a_type():
-    with pytest.raises(TypeMismatchError, match="A parameter needs a name and a type"):
+def test_a_parameter_has_a_name_and_a_type(refused):
+    message = """
+    A parameter needs a name and a type
+      found     {}
+      expected  both, or neither
+      at        HERE
+    """
+    with refused(TypeMismatchError, message.format("x")):
         Lambda("x", None, ONE)
+    with refused(TypeMismatchError, message.format("int32")):
+        Lambda(None, int32, ONE)
 
 
 def test_containers_take_no_part_in_comparison():

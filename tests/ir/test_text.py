@@ -14,6 +14,7 @@ from foedus import testing
 from foedus.errors import FoedusError, StructureError, TypeMismatchError, TypeSyntaxError
 from foedus.ir import check, leaves_of, parse_program, show_program, show_program_lines
 from foedus.testing import Program
+from foedus.types import CLIENTS, SERVER
 
 TEXTS = [
     "3:int32",
@@ -73,7 +74,7 @@ def test_what_is_parsed_prints_as_it_was(text: str):
 def test_what_is_printed_parses_to_the_same(program: Program):
     node = program.computation.node
     for text in (show_program(node), show_program_lines(node)):
-        again = parse_program(text, leaves_of(node))
+        again = parse_program(text, leaves_of(node), placements=(CLIENTS, SERVER, *program.tiers))
         assert again == node
         assert check(again) == node.type
 
@@ -224,6 +225,14 @@ def test_any_other_text_is_refused_or_means_what_it_prints(text: str):
             This is not a program: expected a name
               found     
                         ^ character 1
+            """,
+        ),
+        (
+            "(x:int32 -> x.a)",
+            """
+            This is not a program: only a struct has fields
+              found     (x:int32 -> x.a)
+                                     ^ character 14
             """,
         ),
         (

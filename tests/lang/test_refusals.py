@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import foedus as fd
-from foedus.errors import PlacementError, StructureError, TracingError, TypeMismatchError
+from foedus.errors import ArgumentError, PlacementError, StructureError, TracingError, TypeMismatchError
+from foedus.ir import constant
+from foedus.lang import Computation, apply_operator
 
 CLIENTS = fd.at_clients(fd.float32)
 SERVER = fd.at_server(fd.float32)
@@ -264,3 +266,71 @@ def test_a_zero_of_another_type_than_the_fold(refused):
                 return a.astype("float32") + b
 
             return fd.federated_aggregate(x, 0, add, lambda a, b: a + b, lambda a: a)
+
+
+def test_a_computation_is_a_function(refused):
+    message = """
+    A computation is a function
+      found     int32
+      at        HERE
+    """
+    with refused(TracingError, message):
+        Computation(constant(1), "one")
+
+
+def test_a_polymorphic_computation_needs_each_of_its_arguments(refused):
+    @fd.computation
+    def scaled(values: Any, factor: Any) -> Any:
+        return fd.federated_map(lambda v, f: v * f, (values, factor))
+
+    message = """
+    scaled was called with {} arguments
+      expected  2: values, factor
+      at        HERE
+    """
+    with refused(TracingError, message.format(1)):
+        scaled([1.0])
+    with refused(TracingError, message.format(2)):
+        scaled([1.0], rate=2.0)
+    with refused(
+        TracingError,
+        """
+        The function 'scaled' takes 2 arguments
+          found     values, factor
+          expected  one argument of type {float32}@CLIENTS
+          at        scaled, HERE
+        """,
+    ):
+        scaled.at_type(CLIENTS)
+
+
+def test_only_functions_are_called(refused):
+    message = """
+    Only a function can be called
+      found     float32@SERVER
+      at        HERE
+    """
+    with refused(TracingError, message):
+        fd.computation(SERVER)(lambda x: x(x))
+
+
+def test_operators_on_sequences_need_one(refused):
+    message = """
+    sequence_map needs a sequence
+      found     float32
+      expected  T*
+      at        HERE
+    """
+    with refused(TypeMismatchError, message):
+        fd.computation(CLIENTS)(lambda x: fd.sequence_map(lambda y: y, x))
+
+
+def test_an_operator_that_is_not_there():
+    with pytest.raises(
+        ArgumentError,
+        match=r"^There is no such operator\n"
+        r"  found     federated_median\n"
+        r"  expected  federated_value, .*, generic_divide\n"
+        r"  at        test_refusals.py:\d+: ",
+    ):
+        fd.computation(CLIENTS)(lambda x: apply_operator("federated_median", x))

@@ -15,6 +15,7 @@ import foedus as fd
 from foedus.errors import TracingError
 from foedus.ir import Foreign, Intrinsic, Lambda, Node, show_program, walk
 from foedus.lang import Computation, Value
+from foedus.types import Function, tensor, to_type
 
 CLIENTS = fd.at_clients(fd.float32)
 SERVER = fd.at_server(fd.float32)
@@ -248,3 +249,69 @@ def test_equal_programs_are_equal():
 def test_a_computation_says_what_it_is():
     assert repr(total_twice) == ("<computation total_twice of type ({float32}@CLIENTS -> {float32}@CLIENTS)>")
     assert str(total_twice).startswith("(p1:{float32}@CLIENTS -> (let\n  v2=federated_map(")
+
+
+def test_a_polymorphic_computation_forgets_the_type_it_met_first():
+    @fd.computation
+    def total(x: Any) -> Any:
+        return fd.federated_sum(x)
+
+    types = [fd.at_clients(tensor(int, (size,))) for size in range(129)]
+    first, second = total.at_type(types[0]), total.at_type(types[1])
+    for type_ in types[2:]:
+        total.at_type(type_)
+    assert total.at_type(types[1]) is second
+    assert total.at_type(types[0]) is not first
+    assert total.at_type(types[0]) == first
+
+
+def test_a_function_may_be_an_argument():
+    function = Function(fd.int32, fd.int32)
+    pair = Function(to_type((fd.int32, fd.bool_)), fd.int32)
+    once = Function(None, fd.int32)
+
+    @fd.computation(function, pair, once, fd.int32, fd.bool_)
+    def called(f: Any, g: Any, h: Any, x: Any, y: Any) -> Any:
+        return f(x), g(x, y), h()
+
+    assert shown(called) == (
+        "(p1:<f=(int32 -> int32),g=(<int32,bool> -> int32),h=( -> int32),x=int32,y=bool> -> "
+        "(let v2=p1.f(p1.x),v3=p1.g(<p1.x,p1.y>),v4=p1.h() in <v2,v3,v4>))"
+    )
+
+
+@fd.host(returns=str)
+def spelled(number: Any) -> str:
+    return f"{number:d}"
+
+
+@fd.host(returns=str)
+def repeated(text: Any, times: Any) -> str:
+    return text * int(times)
+
+
+@fd.host(returns=fd.int32)
+def seven() -> int:
+    return 7
+
+
+def test_host_code_is_called_as_it_is_outside_of_computations():
+    assert (spelled(12), repeated("ab", 2), seven()) == ("12", "abab", 7)
+
+
+def test_host_code_is_called_inside_of_computations_too():
+    @fd.computation(fd.int32)
+    def program(number: Any) -> Any:
+        return spelled(number), repeated(spelled(number), number), seven()
+
+    with fd.use(fd.runtime.reference()):
+        assert program(3) == ("3", "333", 7)
+
+
+def test_the_bound_of_keys_may_be_a_value_of_the_program():
+    @fd.computation(fd.at_clients(tensor(int, (2,))), fd.at_server(fd.int32))
+    def program(keys: Any, bound: Any) -> Any:
+        return fd.federated_select(keys, bound, bound, lambda whole, key: whole + key)
+
+    with fd.use(fd.runtime.reference()):
+        assert program([np.array([1, 0], np.int32)], 3) == [[4, 3]]

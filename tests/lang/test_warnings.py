@@ -7,6 +7,7 @@ import pytest
 
 import foedus as fd
 from foedus.errors import LargeConstantWarning, RetracingWarning
+from foedus.lang import _computation
 
 
 def test_a_computation_made_again_and_again_gives_a_warning():
@@ -62,3 +63,13 @@ def test_captured_arrays_are_frozen():
 
     factor[:] = 5
     np.testing.assert_array_equal(scaled([1.0, 2.0]), [3, 3])
+
+
+def test_not_every_function_that_was_ever_traced_is_counted(monkeypatch):
+    monkeypatch.setattr(_computation, "_times_traced", {})
+    monkeypatch.setattr(_computation, "_MOST_COUNTED", 3)
+    for size in range(6):
+        fd.computation(fd.at_clients(fd.types.tensor(float, (size,))))(lambda values: values)
+    assert [str(types[0]) for _, types in _computation._times_traced] == [
+        f"{{float32[{size}]}}@CLIENTS" for size in (3, 4, 5)
+    ]

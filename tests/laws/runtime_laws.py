@@ -4,18 +4,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+import pytest
 
 import foedus as fd
 from foedus import runtime
-from foedus.data import Cohort, cohort_of
+from foedus.data import Cohort, Ragged, cohort_of, map_columns
+from foedus.errors import ExecutionError
 from foedus.lang import Computation
-from foedus.passes import replace_intrinsics
+from foedus.passes import inline, remove_dead_code, replace_intrinsics
+from foedus.runtime._columns import Placed, Shelf, place_cohort
+from foedus.testing import Program
 from foedus.types import CLIENTS, Federated, Struct, Type, pack, parts_of
 
 from .examples import Example, Ids, clients
@@ -65,7 +71,9 @@ def differences(expected: Any, found: Any, *, exact: bool = False, path: str = "
         wide = np.promote_types(one.dtype, np.float32) if one.dtype.kind != "V" else np.dtype(np.float32)
         one, two = one.astype(wide), two.astype(wide)
         scale = np.max(np.abs(one), initial=0, where=np.isfinite(one))
-        same = np.allclose(two, one, rtol=0, atol=bound * scale, equal_nan=True)
+        # Numbers below the least normal one are rounded as if they were it: absolutely.
+        least = np.finfo(one.dtype).tiny
+        same = np.allclose(two, one, rtol=0, atol=bound * scale + least, equal_nan=True)
     else:
         same = one.tobytes() == two.tobytes() or np.array_equal(one, two, equal_nan=one.dtype.kind in "fc")
     if not same:
@@ -89,12 +97,113 @@ def agrees(make: Make, example: Example, count: int) -> list[str]:
     )
 
 
+def agrees_on(make: Make, program: Program) -> list[str]:
+    """A generated program gives what the reference gives, or neither runtime has a result for no clients.
+
+    What is not used is left out for the reference, as a runtime may do, for it can be what has no result.
+    """
+    needed = Computation(remove_dead_code(inline(program.computation.node)), "needed")
+    expected = outcome(runtime.reference, replace(program, computation=needed))
+    return list(differences(expected, outcome(make, program)))
+
+
+NOBODY = "a mean, minimum or maximum of no clients"
+
+
+def outcome(make: Make, program: Program) -> Any:
+    """The result of a program, or ``NOBODY`` where there is none because there are no clients."""
+    try:
+        return program.run(make)
+    except ExecutionError as refusal:
+        if program.clients or not re.fullmatch(r"\w+ of no (clients|members of \w+)", refusal.headline):
+            raise
+        return NOBODY
+
+
 def ignores_order(make: Make, example: Example, count: int) -> list[str]:
     """The order in which clients are given changes no bit, but for the order of results at clients."""
     ids = clients(count)
     runtime = make(clients=ids, tiers=example.tiers(ids))
     expected = run(lambda **_: runtime, example, ids)
     return list(differences(expected, run_in_another_order(runtime, example, ids), exact=True))
+
+
+def ignores_workers(make: Make, example: Example, count: int) -> list[str]:
+    """However many workers share the clients, no bit changes."""
+    ids = clients(count)
+    alone = make(clients=ids, tiers=example.tiers(ids), workers=1)
+    expected = run(lambda **_: alone, example, ids)
+    found = []
+    for workers in (2, 5):
+        runtime = make(clients=ids, tiers=example.tiers(ids), workers=workers)
+        given = run(lambda runtime=runtime, **_: runtime, example, ids)
+        found += [f"{workers} workers: {d}" for d in differences(expected, given, exact=True)]
+    return found
+
+
+class OnDisk:
+    """A column that is no array: what is read of it is counted."""
+
+    def __init__(self, rows: np.ndarray[Any, Any]) -> None:
+        self._rows = rows
+        self.dtype, self.shape, self.nbytes = rows.dtype, rows.shape, rows.nbytes
+        self.largest_read = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, which: slice) -> np.ndarray[Any, Any]:
+        read = self._rows[which]
+        self.largest_read = max(self.largest_read, read.nbytes)
+        return read
+
+
+def on_disk(value: Any) -> Any:
+    """An argument whose columns are no arrays."""
+    if not isinstance(value, Cohort):
+        return value
+
+    def moved(part: Any) -> Any:
+        if isinstance(part, tuple):
+            return tuple(map(moved, part))
+        return replace(part, columns=map_columns(OnDisk, part.columns)) if isinstance(part, Ragged) else part
+
+    return replace(value, value=moved(value.value))
+
+
+def reads_in_pieces(make: Make, example: Example, count: int) -> list[str]:
+    """Data that are read in pieces give the same bits as data in memory."""
+    ids = clients(count)
+    runtime = make(clients=ids, tiers=example.tiers(ids))
+    types = parameters(example)
+    given = [
+        as_cohort(v, t) if isinstance(t, Federated) and t.placement == CLIENTS else v
+        for v, t in zip(example.arguments(ids), types, strict=True)
+    ]
+    with fd.use(runtime):
+        expected = example.program(*given)
+        rows = sum(one.bytes_to_read for one in placed_of([on_disk(v) for v in given]))
+        with small_pieces(max(rows // 3, 1)):
+            found = example.program(*map(on_disk, given))
+    pieces = max((schedule.pieces for schedule in runtime.schedules), default=1)
+    few = [f"read in {pieces} pieces"] if rows and pieces < 3 else []
+    return few + list(differences(expected, found, exact=True))
+
+
+def as_cohort(value: Any, type_: Federated) -> Cohort:
+    return value if isinstance(value, Cohort) else cohort_of(value, type_.member)
+
+
+def placed_of(values: list[Any]) -> list[Placed]:
+    shelf = Shelf()
+    return [place_cohort(v, v.order(), shelf) for v in values if isinstance(v, Cohort)]
+
+
+@contextmanager
+def small_pieces(size: int) -> Generator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("foedus.runtime._fused._PIECE_BYTES", size)
+        yield
 
 
 def run_in_another_order(runtime: Any, example: Example, ids: Ids) -> Any:

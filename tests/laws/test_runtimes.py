@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from .example_programs import VALUES
 from .example_sequences import SEQUENCES, coupled, padded
 from .examples import Example
 
-RUNTIMES = {"local": runtime.local}
-COUNTING = {"local": runtime.local}
+RUNTIMES = {"local": runtime.local, "batched": partial(runtime.local, workers=2, together=4)}
+COUNTING = {"one worker": partial(runtime.local, workers=1)}
 """Those that compile, and count what they compiled and called."""
+SHARING = {"local": runtime.local}
+"""Those that share clients among workers."""
 
 EXAMPLES = [*VALUES, *SEQUENCES, *OPERATORS]
 COUNTED = ("three_levels", "padded_batches", "coupled_batches", "keys")
@@ -43,6 +46,7 @@ CASES = [
 ]
 
 each_runtime = pytest.mark.parametrize("make", RUNTIMES.values(), ids=RUNTIMES)
+each_sharing = pytest.mark.parametrize("make", SHARING.values(), ids=SHARING)
 each_counting = pytest.mark.parametrize("make", COUNTING.values(), ids=COUNTING)
 
 
@@ -56,6 +60,20 @@ def test_it_gives_what_the_reference_gives_in_any_order(make: Any, example: Exam
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if e.name in REORDERED], ids=lambda e: e.name)
 def test_the_order_of_clients_changes_no_bit(make: Any, example: Example):
     assert laws.ignores_order(make, example, example.counts[-1]) == []
+
+
+@each_sharing
+@pytest.mark.parametrize(
+    "example", [e for e in EXAMPLES if e.name in (*COUNTED, *REORDERED)], ids=lambda e: e.name
+)
+def test_the_number_of_workers_changes_no_bit(make: Any, example: Example):
+    assert laws.ignores_workers(make, example, example.counts[-1]) == []
+
+
+@each_sharing
+@pytest.mark.parametrize("example", SEQUENCES, ids=lambda e: e.name)
+def test_reading_in_pieces_changes_no_bit(make: Any, example: Example):
+    assert laws.reads_in_pieces(make, example, example.counts[-1]) == []
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)

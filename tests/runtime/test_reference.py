@@ -21,10 +21,20 @@ from foedus.types import KEY, float32, int64
 
 @given(testing.programs())
 def test_the_log_is_what_is_explained(program: Program):
+    runtime = fd.runtime.reference(clients=program.clients, tiers=program.tiers)
+    program.run(lambda **_: runtime)
+    assert runtime.crossings == fd.explain(program.computation).crossings
+
+
+def test_the_log_has_the_parts_of_a_selection_of_nobody():
+    @fd.computation(fd.at_clients(fd.types.tensor(fd.int32, (2,))), fd.at_server(fd.float32))
+    def program(keys: Any, table: Any) -> Any:
+        return fd.federated_select(keys, 3, table, lambda whole, key: whole)
+
     runtime = fd.runtime.reference()
     with fd.use(runtime):
-        program()
-    assert runtime.crossings == fd.explain(program.computation).crossings
+        program([], 1.0)
+    assert runtime.crossings == fd.explain(program).crossings
 
 
 def test_every_message_is_logged_in_order():

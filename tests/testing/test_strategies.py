@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeGuard
 
 import numpy as np
 import pytest
@@ -16,15 +17,18 @@ from hypothesis import strategies as st
 from foedus import testing
 from foedus.data import to_member
 from foedus.errors import ArgumentError
-from foedus.ir import Intrinsic, walk
+from foedus.intrinsics import TABLE, Flow
+from foedus.ir import Call, Foreign, Intrinsic, Lambda, Node, walk
+from foedus.testing import Program
 from foedus.types import (
     CLIENTS,
     DTYPES,
-    STRING,
+    SERVER,
     Abstract,
     Federated,
     Function,
     Placement,
+    PlacementLiteral,
     Sequence,
     Struct,
     Tensor,
@@ -116,27 +120,126 @@ def test_only_plain_types_have_values():
         testing.values(parse("(int32 -> int32)"))
 
 
-def test_programs_use_every_operator_and_can_run_anywhere():
-    """They have no strings but the purposes of keys, and at least one client."""
-    programs = examples(testing.programs(), 150)
-    nodes = [node for program in programs for node in walk(program.computation.node)]
-    assert {node.name for node in nodes if isinstance(node, Intrinsic)} >= {
-        "federated_aggregate",
-        "federated_broadcast",
-        "federated_eval",
-        "federated_key",
-        "federated_map",
-        "federated_max",
-        "federated_mean",
-        "federated_min",
-        "federated_sum",
-        "federated_value",
-        "federated_weighted_mean",
-        "federated_zip",
-    }
-    for program in programs:
-        parameter = program.computation.type.parameter
-        assert parameter is not None
-        assert not any(isinstance(t, Tensor) and t.dtype == STRING for t in walk_type(parameter))
-        assert len(program.arguments[0]) >= 1
-    assert str(programs[0]) == f"{programs[0].computation}\narguments: {programs[0].arguments}"
+# ---------------------------------------------------------------- programs
+
+
+@functools.cache
+def generated() -> list[Program]:
+    """Some hundreds of programs."""
+    return examples(testing.programs(), 400)
+
+
+def types_in(program: Program) -> Iterator[Type]:
+    """The types of all nodes, and the types inside them."""
+    for node in walk(program.computation.node):
+        yield from walk_type(node.type)
+
+
+def calls_of_computations(program: Program) -> list[Call]:
+    nodes = walk(program.computation.node)
+    return [node for node in nodes if isinstance(node, Call) and isinstance(node.function, Lambda)]
+
+
+def has_nesting(program: Program) -> bool:
+    return bool(calls_of_computations(program))
+
+
+def has_nesting_in_nesting(program: Program) -> bool:
+    calls = calls_of_computations(program)
+    return any(inner is not call and inner in calls for call in calls for inner in walk(call.function))
+
+
+def has_sequences(program: Program) -> bool:
+    return any(isinstance(t, Sequence) for t in types_in(program))
+
+
+def has_strings(program: Program) -> bool:
+    keys = {n.type.parameter for n in walk(program.computation.node) if is_operator(n, "federated_key")}
+    others = (n.type for n in walk(program.computation.node) if n.type not in keys)
+    return any(t == string for type_ in others for t in walk_type(type_) if isinstance(type_, Federated))
+
+
+def has_empty_structs(program: Program) -> bool:
+    return any(isinstance(t, Struct) and not t.fields for t in types_in(program))
+
+
+def has_host_code(program: Program) -> bool:
+    return any(isinstance(n, Foreign) and n.kind == "numpy" for n in walk(program.computation.node))
+
+
+def is_operator(node: Node, name: str) -> TypeGuard[Intrinsic]:
+    return isinstance(node, Intrinsic) and node.name == name
+
+
+def movements(program: Program) -> set[tuple[Flow, PlacementLiteral, PlacementLiteral]]:
+    """Between which placements values move up and down."""
+    found: set[tuple[Flow, PlacementLiteral, PlacementLiteral]] = set()
+    for node in walk(program.computation.node):
+        if isinstance(node, Intrinsic) and isinstance(node.type.result, Federated):
+            flow = TABLE[node.name].flow
+            sources = [t for t in walk_type(node.type.parameter or Struct(())) if isinstance(t, Federated)]
+            found |= {(flow, sources[0].placement, node.type.result.placement)} if sources else set()
+    return found
+
+
+def has_three_tiers(program: Program) -> bool:
+    """Values go between the clients and a tier, and between a tier and the server."""
+    between = {frozenset(pair) for flow, *pair in movements(program) if flow is not Flow.NOWHERE}
+    tiers = set(program.tiers)
+    return any(frozenset((CLIENTS, tier)) in between for tier in tiers) and any(
+        frozenset((tier, SERVER)) in between for tier in tiers
+    )
+
+
+def aggregates_to_a_tier(program: Program) -> bool:
+    return any(flow is Flow.UP and target in program.tiers for flow, _, target in movements(program))
+
+
+def broadcasts_to_or_from_a_tier(program: Program) -> bool:
+    down = [pair for flow, *pair in movements(program) if flow is Flow.DOWN]
+    return any(set(pair) & set(program.tiers) for pair in down)
+
+
+FEATURES = (
+    has_nesting,
+    has_nesting_in_nesting,
+    has_sequences,
+    has_strings,
+    has_empty_structs,
+    has_host_code,
+    has_three_tiers,
+    aggregates_to_a_tier,
+    broadcasts_to_or_from_a_tier,
+)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_operator_is_in_a_twentieth_of_programs(name: str):
+    having = [p for p in generated() if any(is_operator(n, name) for n in walk(p.computation.node))]
+    assert len(having) >= len(generated()) / 20
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_every_feature_is_in_a_twentieth_of_programs(feature: Callable[[Program], bool]):
+    assert sum(map(feature, generated())) >= len(generated()) / 20
+
+
+def test_programs_have_as_many_arguments_as_there_are_clients():
+    for program in generated():
+        assert len(program.arguments[0]) == program.clients >= 1
+        for tier, members in program.tiers.items():
+            assert sorted(c for below in members.values() for c in below) == list(range(program.clients)), (
+                tier
+            )
+            assert all(members.values())
+
+
+def test_there_may_be_no_clients():
+    program = examples(testing.programs(clients=[0]), 1)[0]
+    assert (program.clients, program.arguments[0]) == (0, [])
+    assert [dict(members) for members in program.tiers.values()] == [{}, {}]
+
+
+def test_a_program_prints_with_its_arguments():
+    program = generated()[0]
+    assert str(program) == f"{program.computation}\narguments: {program.arguments}"

@@ -13,6 +13,7 @@ from foedus.errors import ArgumentError
 from foedus.types import (
     CLIENTS,
     DTYPES,
+    SERVER,
     Abstract,
     Federated,
     Function,
@@ -20,15 +21,16 @@ from foedus.types import (
     Sequence,
     Struct,
     Tensor,
-    Type,
     at_clients,
     at_server,
     children,
     float32,
     int32,
+    is_above,
     sequence,
     struct,
     tensor,
+    tier,
     walk,
 )
 
@@ -72,10 +74,18 @@ FUNCTION = Function(None, int32)
         ),
         (lambda: Abstract("float32"), "A type variable cannot have this name\n  found     'float32'"),
         (lambda: Abstract("placement"), "A type variable cannot have this name\n  found     'placement'"),
+        (
+            lambda: tier("TOWNS", above=CLIENTS),
+            "Nothing is below the clients\n  found     a tier 'TOWNS' below CLIENTS",
+        ),
+        (
+            lambda: tier("SERVER"),
+            "A tier cannot have this name\n  found     'SERVER'\n  expected  a new identifier",
+        ),
         (lambda: Abstract("a b"), "A type variable cannot have this name\n  found     'a b'"),
     ],
 )
-def test_what_is_no_type_is_refused(make: Callable[[], Type], text: str):
+def test_what_is_no_type_is_refused(make: Callable[[], object], text: str):
     with pytest.raises(ArgumentError) as caught:
         make()
     assert str(caught.value) == text
@@ -119,3 +129,14 @@ def test_what_is_at_clients_is_one_value_each_unless_said_otherwise():
     assert at_clients(int32) == Federated(int32, CLIENTS, all_equal=False)
     assert at_clients(int32, all_equal=True) == Federated(int32, CLIENTS, all_equal=True)
     assert at_server(int32).all_equal
+
+
+def test_which_placement_is_above_which():
+    regions = tier("REGIONS")
+    towns, streets = tier("TOWNS", above=regions), tier("STREETS", above=regions)
+    in_order = (SERVER, regions, towns, CLIENTS)
+    for i, one in enumerate(in_order):
+        for k, other in enumerate(in_order):
+            assert is_above(one, other) == (i < k), (one, other)
+    assert not is_above(towns, streets)
+    assert not is_above(streets, towns)

@@ -5,7 +5,7 @@
 import pytest
 
 from foedus.errors import TypeMismatchError
-from foedus.types import CLIENTS, SERVER, Abstract, PlacementLiteral, parse, substitute, unify
+from foedus.types import CLIENTS, SERVER, Abstract, PlacementLiteral, parse, substitute, tier, unify
 
 P = PlacementLiteral("P", default_all_equal=False, above=SERVER)
 
@@ -19,6 +19,7 @@ P = PlacementLiteral("P", default_all_equal=False, above=SERVER)
         ("{T}@CLIENTS", "{float32[10]}@CLIENTS", {"T": "float32[10]"}),
         ("float32[?]", "float32[3]", {}),
         ("( -> T)", "( -> <>)", {"T": "<>"}),
+        ("<T*,(T -> U)>", "<int32*,(int32 -> placement)>", {"T": "int32", "U": "placement"}),
     ],
 )
 def test_a_scheme_finds_its_variables(scheme, type_, expected):
@@ -43,13 +44,20 @@ def test_a_placement_can_be_a_variable():
         ("(T -> U)", "( -> int32)", "A type is no instance of a scheme"),
         ("{T}@CLIENTS", "int32@SERVER", "A type is no instance of a scheme"),
         ("float32[3]", "float32[?]", "A type is no instance of a scheme"),
+        ("{T}@CLIENTS", "{int32}@TIER", "A type is no instance of a scheme"),
     ],
 )
 def test_what_is_no_instance_is_refused(scheme, type_, headline):
     with pytest.raises(TypeMismatchError, match=headline):
-        unify(parse(scheme), parse(type_))
+        unify(parse(scheme), parse(type_, (CLIENTS, SERVER, tier("TIER"))))
 
 
 def test_missing_variables_stay():
     assert substitute(parse("<T,U>"), {"T": parse("int32")}) == parse("<int32,U>")
     assert substitute(Abstract("T"), {"T": CLIENTS}) == Abstract("T")
+
+
+def test_variables_are_filled_in_wherever_they_stand():
+    scheme = parse("<a=T*,(T -> U),( -> placement),{U}@CLIENTS>")
+    bindings = {"T": parse("int32"), "U": parse("str"), "CLIENTS": parse("int32")}
+    assert substitute(scheme, bindings) == parse("<a=int32*,(int32 -> str),( -> placement),{str}@CLIENTS>")

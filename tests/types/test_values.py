@@ -259,3 +259,17 @@ def test_a_value_of_another_type_is_refused_or_converted_never_broken(data: st.D
     type_ = data.draw(testing.plain_types())
     with contextlib.suppress(FoedusError):
         from_plain(to_member(value, type_, "a value"), type_)
+
+
+def test_sequences_come_back_as_lists():
+    type_ = parse("<a=int32*,b=<float32>*>")
+    found = from_plain(([np.int32(1), np.int32(2)], [(np.float32(0.5),)]), type_)
+    assert found == {"a": [1, 2], "b": [(0.5,)]}
+
+
+@pytest.mark.parametrize(
+    "use", [lambda type_: to_plain(1, type_, "a value"), lambda type_: from_plain(1, type_)]
+)
+def test_a_type_of_no_plain_value_is_our_own_mistake(use: Any):
+    with pytest.raises(AssertionError, match="please report"):
+        use(parse("(int32 -> int32)"))

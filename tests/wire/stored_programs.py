@@ -11,7 +11,7 @@ from typing import Any, final
 
 from foedus import ir, types
 from foedus.errors import CorruptDataError, UnsupportedError
-from foedus.foreign import Encoded, NoJax
+from foedus.foreign import Encoded, Nature, NoJax
 from foedus.ir import Foreign, Node
 from foedus.types import Function, Struct, Type
 from foedus.wire._envelope import Content, seal
@@ -24,6 +24,8 @@ class WordKind:
 
     Of two words, "magic" is refused when it is examined, and "bomb" breaks what examines it.
     """
+
+    nature = Nature.LOADED
 
     def trace(self, fn: Any, parameter: Type | None) -> Foreign:
         raise NotImplementedError

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,27 @@ def test_the_memory_of_a_child_is_bounded(child_that: Any):
         """
     )
     assert refused([stored_leaf(halved, VECTOR)]).headline == "too much"
+
+
+def test_approvals_are_forgotten_before_they_are_too_many(
+    children: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_leaves, "_MOST_REMEMBERED", 0)
+    one, other = stored_leaf(halved, VECTOR), stored_leaf(lambda x: x / 4, VECTOR)
+    for leaf in (one, other, other, one):
+        _leaves.load_leaves([leaf], Sender.UNTRUSTED)
+    assert children == [1, 1, 1]
+
+
+def test_a_child_does_not_outlive_an_interrupt(monkeypatch: pytest.MonkeyPatch):
+    ended: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def communicate(self, *_: Any, **__: Any) -> Any:
+            ended.append(self)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_leaves.subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _leaves.load_leaves([stored_leaf(halved, VECTOR)], Sender.UNTRUSTED)
+    assert [child.returncode for child in ended] == [-9]

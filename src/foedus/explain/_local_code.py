@@ -7,13 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from foedus.foreign import Nature, kind
 from foedus.ir import Block, Call, Foreign, Intrinsic, Lambda, Node, walk
 from foedus.types import SERVER, Federated
-
-HOST = "numpy"
-"""The kind of host code."""
-LOADED = "stablehlo"
-"""The kind of code whose source is not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +29,12 @@ class LocalCode:
     @property
     def is_host_code(self) -> bool:
         """Whether it runs as plain Python, for one client after another."""
-        return self.kind == HOST
+        return kind(self.kind).nature is Nature.HOST
 
     @property
     def is_loaded(self) -> bool:
         """Whether it was loaded from bytes, so that its source is not here."""
-        return self.kind == LOADED
+        return kind(self.kind).nature is Nature.LOADED
 
 
 def local_code(flat: Lambda, order: tuple[str, ...]) -> tuple[LocalCode, ...]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
 from foedus.ir import Foreign
@@ -38,12 +39,25 @@ class NoJax:
     reason: str
 
 
+class Nature(Enum):
+    """What local code is to whoever reads a program."""
+
+    TRACED = "code of a framework, traced where it was used"
+    HOST = "plain Python, run as it is, for one client after another"
+    LOADED = "loaded from bytes, so that its source is not here"
+
+
 class Kind(Protocol):
     """One framework's local code, as a front end implements it.
 
     Values cross this seam in plain form: an array for a tensor, a tuple for a struct, and for a sequence
     something that can be iterated over or folded (natively ``foedus.data.Elements``).
     """
+
+    @property
+    def nature(self) -> Nature:
+        """What code of this kind is."""
+        ...
 
     def trace(self, fn: LocalFunction, parameter: Type | None) -> Foreign:
         """Turns a Python function into a leaf.

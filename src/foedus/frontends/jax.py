@@ -8,7 +8,6 @@ Functions are traced and run with 64-bit types enabled, so that a dtype is what 
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +19,11 @@ import numpy as np
 
 from foedus.data import Elements, Ragged, Span, empty_columns, flat_columns, has_rows, map_columns
 from foedus.errors import CorruptDataError, FoedusError, TracingError, failing_line, place
-from foedus.foreign import Encoded, NoJax
+from foedus.foreign import Encoded, Nature, NoJax
 from foedus.frontends._jax_constants import frozen, warn_of_large
 from foedus.frontends._jax_content import content_of
 from foedus.frontends._jax_export import BoundedSequence, OpenLengths, export_leaf
+from foedus.frontends._spreading import spreads
 from foedus.ir import Foreign
 from foedus.sequences import EagerSequence, FlatSequence, Sequence
 from foedus.types import (
@@ -115,28 +115,6 @@ def _result_type(value: Any, path: str = "") -> Type:
         ) from error
 
 
-def _spreads(fn: Callable[..., Any], parameter: Type | None) -> bool:
-    """Whether the fields of the argument are passed one by one."""
-    if not isinstance(parameter, Struct):
-        return False
-    try:
-        signature = inspect.signature(fn).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    positional = [p for p in signature if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = [p for p in positional if p.default is p.empty]
-    if len(required) == 1 or (not required and len(positional) == 1):
-        return False
-    if len(required) <= len(parameter.fields) <= len(positional):
-        return True
-    raise TracingError(
-        f"The function {getattr(fn, '__name__', 'given')!r} takes {len(required)} arguments",
-        found=", ".join(p.name for p in positional) or "none",
-        expected=f"one argument, or one for each of the {len(parameter.fields)} fields of {parameter}",
-        at=place(),
-    )
-
-
 class _ProbeHints:
     """Lengths for a trace that only asks for types."""
 
@@ -201,11 +179,13 @@ def _rebuild(probed: Any, type_: Type, length: int) -> Any:
 class JaxKind:
     """Implements ``foedus.foreign.Kind`` for JAX."""
 
+    nature = Nature.TRACED
+
     def trace(self, fn: Callable[..., Any], parameter: Type | None) -> Foreign:
         """See ``Kind.trace``."""
         if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(parameter)) if parameter else False:
             raise TracingError("JAX has no strings", found=parameter, at=place())
-        payload = JaxFunction(frozen(fn), parameter, _spreads(fn, parameter))
+        payload = JaxFunction(frozen(fn), parameter, spreads(fn, parameter))
         result, content = _trace_once(payload, _PROBES[0])
         if parameter is not None and any(_is_open(t) for t in walk(parameter)):
             other, more = _trace_once(payload, _PROBES[1])

@@ -13,7 +13,7 @@ from typing import Any, final
 
 from foedus.data import to_member
 from foedus.errors import CorruptDataError, FoedusError, UnsupportedError, place
-from foedus.foreign import Encoded, NoJax
+from foedus.foreign import Encoded, Nature, NoJax
 from foedus.ir import Foreign, constant
 from foedus.types import Function, Sequence, Struct, Type, from_plain, pack
 
@@ -40,6 +40,8 @@ class HostPayload:
 @final
 class NumpyKind:
     """Implements ``foedus.foreign.Kind`` for host code."""
+
+    nature = Nature.HOST
 
     def trace(self, fn: Any, parameter: Type | None) -> Foreign:
         """See ``Kind.trace``; ``fn`` is a ``foedus.lang`` host function, which knows what it returns."""

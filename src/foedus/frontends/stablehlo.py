@@ -22,7 +22,7 @@ import numpy as np
 from jax import custom_batching, export
 
 from foedus.errors import CorruptDataError, FoedusError, TracingError, UnsupportedError, place
-from foedus.foreign import Encoded, NoJax
+from foedus.foreign import Encoded, Nature, NoJax
 from foedus.frontends._jax_calling import Demand, flat_arguments, from_flat, to_flat
 from foedus.frontends._jax_export import CONVENTION, HEAD, MOST_LEAST_ROWS
 from foedus.ir import Foreign
@@ -90,6 +90,8 @@ class LoadedFunction:
 @final
 class StablehloKind:
     """Implements ``foedus.foreign.Kind`` for leaves that were loaded."""
+
+    nature = Nature.LOADED
 
     def trace(self, fn: Callable[..., Any], parameter: Type | None) -> Foreign:
         """See ``Kind.trace``: there is nothing to trace."""

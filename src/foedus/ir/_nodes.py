@@ -81,10 +81,15 @@ class Selection:
     def __post_init__(self) -> None:
         struct = self.source.type
         if not isinstance(struct, Struct):
-            raise StructureError("Only a struct has fields", found=struct, at=place(f"field {self.index}"))
+            raise StructureError(
+                "Only a struct has fields", found=struct, expected="<...>", at=place(f"field {self.index}")
+            )
         if not 0 <= self.index < len(struct.fields):
             raise StructureError(
-                f"There is no field {self.index}", found=f"fields {names_of(struct)}", at=place()
+                f"There is no field {self.index}",
+                found=f"fields {names_of(struct)}",
+                expected=f"the number of one, below {len(struct.fields)}",
+                at=place(),
             )
         object.__setattr__(self, "type", struct.fields[self.index][1])
 
@@ -100,7 +105,12 @@ class Lambda:
 
     def __post_init__(self) -> None:
         if (self.parameter is None) != (self.parameter_type is None):
-            raise TypeMismatchError("A parameter needs a name and a type", at=place())
+            raise TypeMismatchError(
+                "A parameter needs a name and a type",
+                found=self.parameter or self.parameter_type,
+                expected="both, or neither",
+                at=place(),
+            )
         object.__setattr__(self, "type", Function(self.parameter_type, self.body.type))
 
 

@@ -16,7 +16,6 @@ from foedus.errors import (
     failing_line,
     place,
     raised_by_user,
-    user_line,
 )
 from foedus.foreign import LocalFunction, kind
 from foedus.intrinsics import result_type
@@ -39,7 +38,7 @@ class LanguageUsed(BaseException):
     """Raised through a front end when local code turns out to use the language's operators."""
 
 
-class _LeafGuard:
+class LeafGuard:
     """The interpreter while a front end traces: any use of the language ends the attempt."""
 
     def apply(self, function: Node, argument: object) -> NoReturn:
@@ -195,7 +194,7 @@ def operate(name: str, argument: Node, placement: PlacementLiteral | None = None
 
 def leave_local_code() -> None:
     """Ends a front end's attempt to trace, if one is under way: the body uses the language."""
-    if isinstance(active(), _LeafGuard):
+    if isinstance(active(), LeafGuard):
         raise LanguageUsed
 
 
@@ -320,7 +319,7 @@ def to_function(fn: object, parameter: Type | None, what: str) -> Node:
         )
     if _is_local(parameter):
         try:
-            with use(_LeafGuard()):
+            with use(LeafGuard()):
                 return kind("jax").trace(fn, parameter)
         except LanguageUsed:
             pass
@@ -339,5 +338,5 @@ def _spread(names: list[str], parameter: Type | None, fn: object, what: str) -> 
         f"The function {fn_name(fn)!r} takes {len(names)} arguments",
         found=", ".join(names) or "none",
         expected=f"one argument of type {parameter}" if parameter is not None else "no argument",
-        at=place(what, user_line()),
+        at=place(what),
     )

@@ -190,7 +190,8 @@ def _reason(stage: Stage, against: Callable[[Node], str | None]) -> str | None:
     """Why a stage cannot be compiled."""
     for name, node in stage.calls + stage.reductions:
         lasting = stage.placement == SERVER or name in stage.outputs
-        if lasting and any(isinstance(t, Sequence) for t in walk(node.type)):
+        kept = node.type if lasting else reduced_value(node) if _is_to_tier(node) else EMPTY
+        if any(isinstance(t, Sequence) for t in walk(kept)):
             return "there are sequences to keep"
         if _reads_at_server(stage, node) and any(isinstance(t, Sequence) for t in walk(_argument(node))):
             return "there are sequences at the server"
@@ -198,6 +199,11 @@ def _reason(stage: Stage, against: Callable[[Node], str | None]) -> str | None:
         if reason is not None:
             return reason
     return None
+
+
+def _is_to_tier(node: Call) -> bool:
+    """Whether a call reduces to a tier, whose members fold what those below them gave after the stage."""
+    return is_reduction(node) and isinstance(node.type, Federated) and node.type.placement != SERVER
 
 
 def _has_unplaced_sequence(type_: Type | None) -> bool:

@@ -42,7 +42,17 @@ from foedus.ir import (
 from foedus.passes import expand
 from foedus.runtime import _reference_numbers as numbers
 from foedus.runtime._reference_folds import fold_of, folded
-from foedus.types import CLIENTS, SERVER, Federated, Function, PlacementLiteral, Sequence, Struct, Type
+from foedus.types import (
+    CLIENTS,
+    SERVER,
+    Federated,
+    Function,
+    PlacementLiteral,
+    Sequence,
+    Struct,
+    Tensor,
+    Type,
+)
 
 
 @dataclass(frozen=True)
@@ -228,6 +238,7 @@ class _Run:
         self.simulated |= {operator.name} if secure else set()
         protection = Protection.HIDDEN if secure else Protection.NONE
         keys_type = _member_of_field(operator.type.parameter, 0)
+        assert isinstance(keys_type, Tensor)
         self.crossed(operator, "keys", keys_type, asked, CLIENTS.name, SERVER.name, protection)
         found: dict[ClientId, list[Any]] = {}
         for client, own in asked.items():
@@ -241,6 +252,7 @@ class _Run:
             {i: tuple(p) for i, p in found.items()},
             SERVER.name,
             CLIENTS.name,
+            parts=(keys_type.shape or (0,))[0] or 0,
         )
         return _Each({i: _elements(parts, result.member, i) for i, parts in found.items()})
 
@@ -278,11 +290,14 @@ class _Run:
         origin: str,
         destination: str,
         protection: Protection = Protection.NONE,
+        parts: int | None = None,
     ) -> None:
-        """Logs the messages of all members, unless they have no content."""
+        """Logs the messages of all members, unless they have no content; ``parts`` is how many elements
+        a sequence has.
+        """
+        each = bytes_of(type_ if parts is None or not isinstance(type_, Sequence) else type_.element)
         sizes = {_size(message) for message in messages.values()}
-        open_ = bytes_of(type_.element if isinstance(type_, Sequence) and what == "parts" else type_) is None
-        size = None if open_ else max(sizes, default=bytes_of(type_) or 0)
+        size = None if each is None else max(sizes, default=each * (1 if parts is None else parts))
         if size != 0:
             self.log.append(Crossing(operator.name, what, type_, origin, destination, size, protection))
 

@@ -118,7 +118,8 @@ class Run:
         limits |= {name: self._most_key(node) for name, node in stage.calls if operator_of(node) in SELECTS}
         count, stages = len(self.ids(stage.placement)), 1
         for _, node in stage.reductions:
-            self._require_members(node, count)
+            if at_server(node):
+                self._require_members(node, count)
         then = self._next_at_server(number, stage)
         if not count:
             results, kept = self._of_nobody(stage)

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""The pool of local functions that generated programs are made of: JAX code for values of any type."""
+"""The pool of local functions that generated programs are made of: JAX code for values of any type without
+strings. Host code, for any type at all, is in a module of its own.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +61,11 @@ def positive(value: Any) -> Any:
     return 1 + jnp.abs(total(value))
 
 
+def count_from_one(value: Any) -> Any:
+    """A weight that is a whole number."""
+    return 1 + count(value)
+
+
 def three() -> Any:
     """A constant."""
     return jnp.float32(3)
@@ -77,3 +84,34 @@ def merge(one: Any, other: Any) -> Any:
 def report(sums: Any) -> Any:
     """The sum, and the count."""
     return sums["sum"], sums["count"]
+
+
+def counts(value: Any) -> Any:
+    """A struct of integers from 0 to 7, of two dtypes: what can be summed securely."""
+    whole = jnp.nan_to_num(jnp.abs(total(value)), nan=1.0, posinf=2.0) % 8
+    return {"a": whole.astype(jnp.int32), "b": jnp.stack([whole, jnp.floor(whole / 2)]).astype(jnp.int64)}
+
+
+def count(value: Any) -> Any:
+    """One such integer."""
+    return counts(value)["a"]
+
+
+def keys(value: Any) -> Any:
+    """int32[3], keys from 0 to 7."""
+    return (counts(value)["a"] + jnp.arange(3, dtype=jnp.int32)) % 8
+
+
+def key(value: Any) -> Any:
+    """A random key."""
+    return jnp.arange(2, dtype=jnp.uint32) + count(value).astype(jnp.uint32)
+
+
+def part(whole: Any, wanted: Any) -> Any:
+    """What is selected: a struct without sequences."""
+    return {"total": total(whole) + wanted.astype(jnp.float32), "key": wanted}
+
+
+def step(before: Any, element: Any) -> Any:
+    """Takes an element into a sum that depends on the order."""
+    return {"last": total(element), "sum": before["sum"] - 2 * before["last"] + total(element)}

@@ -1,40 +1,24 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""Strategies for programs: computations built with the operators out of a pool of local functions."""
+"""Strategies for programs: computations built with the operators out of a pool of functions."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from collections.abc import Sequence as Choices
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
 
 import numpy as np
 from hypothesis import strategies as st
 
-from foedus.lang import (
-    Computation,
-    Value,
-    computation,
-    federated_aggregate,
-    federated_apply,
-    federated_broadcast,
-    federated_eval,
-    federated_key,
-    federated_map,
-    federated_max,
-    federated_mean,
-    federated_min,
-    federated_sum,
-    federated_value,
-    federated_zip,
-)
-from foedus.testing import _local_functions as local
+from foedus.data import ClientId, Tiers
+from foedus.lang import Computation, Interpreter, Value, computation, use
+from foedus.testing._program_steps import REGIONS, TOWNS, Draft, more
 from foedus.types import (
     CLIENTS,
     KEY,
-    SERVER,
+    STRING,
     Federated,
     PythonValue,
     Sequence,
@@ -43,22 +27,22 @@ from foedus.types import (
     Type,
     at_clients,
     at_server,
+    bool_,
     float32,
     float64,
     int32,
     int64,
     pack,
+    string,
     tensor,
     uint8,
-    walk,
 )
 
-Step: TypeAlias = Callable[[], Value]
-
-_TENSORS = (float32, int32, float64, int64, uint8, tensor(float32, (2,)), tensor(int32, (2, 1)), KEY)
+_NUMBERS = (float32, int32, float64, int64, uint8, bool_, tensor(float32, (2,)), tensor(int32, (2, 1)), KEY)
+_TOWNS = ("south", "east", "north", "west")
 _CLIENTS = (1, 2, 3, 5, 40)
 """How many clients: one, a few, and more than a reduction has strands."""
-_MOST_STEPS = 6
+_MOST_STEPS = 14
 
 
 @dataclass(frozen=True)
@@ -68,118 +52,60 @@ class Program:
     Args:
         computation: The computation; closed and well typed.
         arguments: One value for each of its parameters.
+        clients: How many clients there are.
     """
 
     computation: Computation
     arguments: tuple[PythonValue, ...]
+    clients: int
 
-    def __call__(self) -> PythonValue:
-        """Runs the computation in the current runtime."""
-        return self.computation(*self.arguments)
+    @property
+    def tiers(self) -> Tiers:
+        """The members of the tiers that programs may use, and the clients below each, at least one."""
+        towns = _TOWNS[: self.clients]
+        below: dict[ClientId, list[int]] = {}
+        regions: dict[ClientId, list[int]] = {}
+        for i, town in enumerate(towns):
+            below[town] = list(range(self.clients))[i :: len(towns)]
+            regions.setdefault("AB"[i % 2], []).extend(below[town])
+        return {REGIONS: regions, TOWNS: below}
+
+    def run(self, make: Callable[..., Interpreter]) -> PythonValue:
+        """Runs the computation.
+
+        Args:
+            make: Makes a runtime, given ``clients`` and ``tiers``, such as ``foedus.runtime.local``.
+
+        Returns:
+            The result.
+        """
+        with use(make(clients=self.clients, tiers=self.tiers)):
+            return self.computation(*self.arguments)
 
     def __str__(self) -> str:
         return f"{self.computation}\narguments: {self.arguments}"
 
 
-def _member(value: Value) -> Type:
-    assert isinstance(value.type, Federated)
-    return value.type.member
-
-
-def _is_at_clients(value: Value) -> bool:
-    return isinstance(value.type, Federated) and value.type.placement == CLIENTS
-
-
-def _kinds(value: Value) -> set[str]:
-    """The kinds of dtype in a placed value, ``*`` for sequences."""
-    parts = [t for t in walk(_member(value)) if not isinstance(t, Struct)]
-    return {t.dtype.kind if isinstance(t, Tensor) else "*" for t in parts}
-
-
-@computation
-def _described(value: Any) -> Any:
-    """A computation that computations call."""
-    return federated_map(local.described, value)
-
-
-@computation
-def _summarized(value: Any) -> Any:
-    """Local code that functions of the language call."""
-    return {"total": local.total(value)}
-
-
-def _in_the_language(value: Any) -> Any:
-    return [_summarized(value), 7]
-
-
-def _everywhere(value: Value, other: Value) -> list[Step]:
-    functions = (local.total, local.masked_total, local.number_of_batches, local.described, _in_the_language)
-    steps: list[Step] = [partial(federated_map, function, value) for function in functions]
-    together = _is_at_clients(value) == _is_at_clients(other)
-    if together:
-        steps += [lambda: federated_map(lambda a, b: local.total((a, b)), (value, other))]
-    if "*" not in _kinds(value):
-        steps += [partial(federated_map, function, value) for function in (local.doubled, lambda x: (x, x))]
-    if together and "*" not in _kinds(value) | _kinds(other):
-        steps += [lambda: federated_zip({"a": value, "b": (other, value)})]
-    member = _member(value)
-    return [*steps, lambda: next(iter(value))] if isinstance(member, Struct) and member.fields else steps
-
-
-def _at_clients(value: Value, other: Value) -> list[Step]:
-    zero = {"count": 0, "sum": 0.0}
-    steps: list[Step] = [
-        lambda: _described(value),
-        lambda: federated_value({"c": 1.5, "d": [1, 2]}, CLIENTS),
-        lambda: federated_eval(local.three, CLIENTS),
-        lambda: federated_aggregate(value, zero, local.accumulate, local.merge, local.report),
-    ]
-    if _kinds(value) <= set("iuf"):
-        steps += [partial(reduce, value) for reduce in (federated_sum, federated_min, federated_max)]
-    if _kinds(value) <= {"f"}:
-        weight = other if _is_at_clients(other) else value
-        steps += [lambda: federated_mean(value)]
-        steps += [lambda: federated_mean(value, federated_map(local.positive, weight))]
-    return steps
-
-
-def _at_server(value: Value, _other: Value) -> list[Step]:
-    return [
-        lambda: federated_broadcast(value),
-        lambda: federated_apply(local.described, value),
-        lambda: federated_value([True, 2], SERVER),
-        lambda: federated_eval(local.three, SERVER),
-    ]
-
-
-def _with_key(key: Value, _other: Value) -> list[Step]:
-    return [partial(federated_key, key, purpose) for purpose in ("noise", "order")]
-
-
-def _step(draw: st.DrawFn, pool: list[Value]) -> Value:
-    """Does one thing to a value drawn from those that there are."""
-    value, other = draw(st.sampled_from(pool)), draw(st.sampled_from(pool))
-    sorts = [_everywhere, _at_clients if _is_at_clients(value) else _at_server]
-    if value.type == at_server(KEY):
-        sorts += [_with_key, _with_key]
-    return draw(st.sampled_from(draw(st.sampled_from(sorts))(value, other)))()
-
-
 def _body(draw: st.DrawFn, *parameters: Value) -> PythonValue:
-    pool = list(parameters)
-    for _ in range(draw(st.integers(1, _MOST_STEPS))):
-        pool.append(_step(draw, pool))
+    draft = Draft(draw, list(parameters))
+    for _ in range(draft.one_of(*range(1, _MOST_STEPS + 1))):
+        draft.pool.append(more(draft))
+    pool = draft.pool
     chosen = draw(st.lists(st.sampled_from(pool[len(parameters) - 1 :]), max_size=2))
-    shape = draw(st.sampled_from([lambda *x: x[-1], lambda *x: x, lambda *x: [*x], lambda *x: {"r": x[-1]}]))
+    shape = draft.one_of(lambda *x: x[-1], lambda *x: x, lambda *x: [*x], lambda *x: {"r": x[-1]})
     return shape(*chosen, pool[-1])
 
 
 def _members(*, sequences: bool) -> st.SearchStrategy[Type]:
-    tensors: st.SearchStrategy[Type] = st.sampled_from(_TENSORS)
+    numbers: st.SearchStrategy[Type] = st.sampled_from(_NUMBERS)
+    tensors = st.sampled_from([*_NUMBERS, string, string])
     containers = st.sampled_from([dict, OrderedDict])
-    structs = st.builds(lambda a, b, c: Struct((("a", a), ("b", b)), c), tensors, tensors, containers)
-    plain = st.one_of(tensors, structs, st.just(Struct(())))
-    return plain | st.builds(Sequence, tensors | structs) if sequences else plain
+
+    def pairs(parts: st.SearchStrategy[Type]) -> st.SearchStrategy[Type]:
+        return st.builds(lambda a, b, c: Struct((("a", a), ("b", b)), c), parts, parts, containers)
+
+    plain = st.one_of(tensors, pairs(tensors), st.just(Struct(())))
+    return plain | st.builds(Sequence, numbers | pairs(numbers)) if sequences else plain
 
 
 def _small(draw: st.DrawFn, type_: Type) -> PythonValue:
@@ -189,26 +115,39 @@ def _small(draw: st.DrawFn, type_: Type) -> PythonValue:
             return pack(type_, [_small(draw, t) for _, t in fields])
         case Sequence(element):
             return [_small(draw, element) for _ in range(draw(st.integers(0, 3)))]
+        case Tensor(dtype) if dtype == STRING:
+            return draw(st.sampled_from(["", "a", "of Länder", "trailing\0"]))
         case Tensor(dtype, shape):
-            number = draw(st.integers(0 if dtype.kind == "u" else -8, 8))
+            number = draw(st.integers(0 if dtype.kind in "ub" else -8, 8))
             step = 4 if dtype.kind == "f" else 1
             return np.full([size or 0 for size in shape or ()], number / step, dtype)[()]
         case _:
             raise AssertionError(f"{type_} is not the type of a plain value; please report")
 
 
+def _argument(draw: st.DrawFn, type_: Federated, clients: int) -> PythonValue:
+    if type_.placement != CLIENTS:
+        return _small(draw, type_.member)
+    return [_small(draw, type_.member) for _ in range(clients)]
+
+
 @st.composite
-def programs(draw: st.DrawFn) -> Program:
+def programs(draw: st.DrawFn, *, clients: Choices[int] = _CLIENTS) -> Program:
     """Computations built with all operators, and arguments for them.
 
-    They take one to three values, the first of them at clients, and use local functions, functions of the
-    language, other computations, folds over sequences and random keys. There is at least one client, and no
-    strings, so that every runtime can run them; sums of floats are exact, so that results can be compared.
+    They take one to three values, the first of them at clients, and use local code, host code, functions of
+    the language, other computations, sequences, strings, random keys, secure sums, selections and tiers.
+    They give a result for all values that their parameters may have, except that there is no mean, minimum or
+    maximum of no clients. The numbers in the arguments are so small that sums of floats are exact, and
+    results can be compared.
+
+    Args:
+        draw: Given by hypothesis.
+        clients: How many clients there may be.
 
     Returns:
         The strategy.
     """
-    clients = draw(st.sampled_from(_CLIENTS))
     anywhere = [_members(sequences=True).map(at_clients), _members(sequences=False).map(at_server)]
     more = st.sampled_from([*anywhere, st.just(at_server(KEY))])
     types = [draw(anywhere[0]), *(draw(draw(more)) for _ in range(draw(st.integers(0, 2))))]
@@ -217,8 +156,6 @@ def programs(draw: st.DrawFn) -> Program:
         lambda a, b: _body(draw, a, b),
         lambda a, b, c: _body(draw, a, b, c),
     )
-    arguments = tuple(
-        [_small(draw, t.member) for _ in range(clients)] if t.placement == CLIENTS else _small(draw, t.member)
-        for t in types
-    )
-    return Program(computation(*types)(bodies[len(types) - 1]), arguments)
+    count = draw(st.sampled_from(clients))
+    arguments = tuple(_argument(draw, type_, count) for type_ in types)
+    return Program(computation(*types)(bodies[len(types) - 1]), arguments, count)
