@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from foedus.errors import FoedusError
+
+os.environ["FOEDUS_CACHE_DIR"] = ""  # Tests compile anew, and leave nothing in the user's folders.
 
 settings.register_profile(
     "foedus",

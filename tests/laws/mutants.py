@@ -105,15 +105,12 @@ def partial_results_are_mixed_up(original: Any) -> Any:
 
 @mutant(f"{PASS}:_merged", "aggregate_that_does_not_commute", 33)
 def partial_results_are_merged_the_wrong_way_round(original: Any) -> Any:
-    def wrong(monoid: Any, *rest: Any) -> Any:
-        return original(replace(monoid, merge=lambda a, b: monoid.merge(b, a)), *rest)
-
-    return wrong
+    return lambda both, run, order: original(lambda one, other: both(other, one), run, order)
 
 
-@mutant(f"{PASS}:_merged", "sum_of_floats", 33)
-def the_last_partial_result_is_forgotten(original: Any) -> Any:
-    return lambda monoid, partial, length, count: original(monoid, partial, length, count - 1)
+@mutant(f"{FUSED}:pairs_of", "sum_of_floats", 33)
+def a_partial_result_is_forgotten(original: Any) -> Any:
+    return lambda count: original(count)[::-1]
 
 
 @mutant(f"{STAGES}:place_cohort", "aggregate_that_does_not_commute", 33, laws.ignores_order)

@@ -83,7 +83,7 @@ class Crew:
         devices = jax.local_devices()
         self.on_cpu = devices[0].platform == "cpu"
         most = _cores() if self.on_cpu else len(devices)
-        if workers is not None and (workers < 1 or (workers > most and not self.on_cpu)):
+        if workers is not None and workers > most and not self.on_cpu:
             raise ArgumentError(
                 "There are not as many workers",
                 found=workers,
@@ -92,7 +92,7 @@ class Crew:
             )
         self.size = workers or most
         self._devices = [None] * self.size if self.on_cpu else devices[: self.size]
-        self._threads = ThreadPoolExecutor(self.size, thread_name_prefix="foedus-worker")
+        self._threads = ThreadPoolExecutor(self.size + 1, thread_name_prefix="foedus-worker")
 
     def device(self, worker: int) -> Any:
         """The device of a worker, None where all are on the default one."""

@@ -18,7 +18,7 @@ from foedus.runtime._crew import Crew, Deal, deal
 from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
 from foedus.runtime._leaves import Traced
 from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
-from foedus.runtime._pass import fold, merge, start, strands_of
+from foedus.runtime._pass import Order, fold, merge, pairs_of, start, strands_of
 from foedus.runtime._plan import Plan, Stage
 from foedus.types import PlacementLiteral
 
@@ -56,6 +56,7 @@ class Compiler(Protocol):
         arguments: tuple[Any, ...],
         *,
         donated: tuple[int, ...] = (),
+        on_lowered: Callable[[Any], None] = ...,
     ) -> Program:
         """A compiled program, compiled now if none fits."""
         ...
@@ -160,10 +161,19 @@ def run_fused(
         program = compiler.program(key, traceable.whole, traceable.lengths, arguments)
         (done,) = compiler.crew.each([partial(_call, program, arguments)])
         return *done, schedule
-    folded = _fold_pieces(compiler, key, traceable, dealt, schedule.pieces)
+
+    def merging(folded: list[Any]) -> tuple[Program, tuple[Any, ...]]:
+        arguments = (given.server, folded, order)
+        return compiler.program((*key, "merge"), traceable.merging, [], arguments), arguments
+
+    def soon(folded: Any) -> None:
+        """Compiles the end of the pass while its beginning is compiled."""
+        compiler.crew.soon(partial(merging, [folded] * schedule.workers))
+
+    folded = _fold_pieces(compiler, key, traceable, dealt, schedule.pieces, soon)
     device = compiler.crew.device(0)
-    merged = (given.server, folded if device is None else jax.device_put(folded, device), order)
-    return *compiler.program((*key, "merge"), traceable.merging, [], merged)(*merged), schedule
+    program, arguments = merging(folded if device is None else jax.device_put(folded, device))
+    return *program(*arguments), schedule
 
 
 def _choose(compiler: Compiler, stage: Stage, given: Members, runs: int) -> Schedule:
@@ -254,8 +264,8 @@ class _Traceable:
     def merging(self, _: list[Lengths]) -> Callable[..., Any]:
         """The end of a pass."""
 
-        def run(server: Any, folded: Any, order: Any) -> Any:
-            results, kept = merge(self.monoids(server), folded, *order)
+        def run(server: Any, folded: Any, order: Order) -> Any:
+            results, kept = merge(self.monoids(server), folded, order)
             then = {} if self.given.then is None else stage_at_server(self.given.then)({**server, **results})
             return {**results, **then}, kept
 
@@ -265,14 +275,19 @@ class _Traceable:
         """A pass of one call."""
         folding, merging = self.folding(answers), self.merging(answers)
 
-        def run(spans: Any, order: Any, *shared: Any) -> Any:
+        def run(spans: Any, order: Order, *shared: Any) -> Any:
             return merging(shared[0], [folding(spans, None, *shared)], order)
 
         return run
 
 
 def _fold_pieces(
-    compiler: Compiler, key: Any, stage: _Traceable, dealt: Deal, pieces: int
+    compiler: Compiler,
+    key: Any,
+    stage: _Traceable,
+    dealt: Deal,
+    pieces: int,
+    on_lowered: Callable[[Any], None],
 ) -> list[tuple[Any, Any]]:
     """Folds the runs of all workers, reading the data of the next piece meanwhile."""
     crew = compiler.crew
@@ -294,7 +309,7 @@ def _fold_pieces(
             if device not in programs:
                 lengths = stage.lengths
                 programs[device] = compiler.program(
-                    (*key, device), stage.folding, lengths, arguments, donated=(1,)
+                    (*key, device), stage.folding, lengths, arguments, donated=(1,), on_lowered=on_lowered
                 )
             tasks.append(partial(_call, programs[device], arguments))
         folded = crew.each(tasks)
@@ -334,10 +349,11 @@ def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int], dict[st
     return load
 
 
-def _order(dealt: Deal, bounds: np.ndarray[Any, Any], count: int) -> tuple[Any, ...]:
-    """Where the partial results, and what every member keeps, are after the folds; see ``merge``."""
+def _order(dealt: Deal, bounds: np.ndarray[Any, Any], count: int) -> Order:
+    """Where everything is after the folds; padded, so that the shapes are few."""
     runs = len(bounds) - 1
     of_member = np.repeat(np.arange(runs), np.diff(bounds))
     place = np.arange(count) - bounds[of_member]
     members = np.concatenate([dealt.runs[of_member], place[:, None]], 1).astype(np.int32)
-    return padded(dealt.runs, bucket(runs)), padded(members, bucket(count)), np.int32(runs)
+    pairs = padded(pairs_of((runs + 1) // 2), bucket(runs))
+    return Order(padded(dealt.runs, bucket(runs)), pairs, padded(members, bucket(count)), np.int32(runs))

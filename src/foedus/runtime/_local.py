@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
 from typing import Any, final
 
@@ -47,10 +48,13 @@ class Statistics:
     native: int = 0
 
 
-@dataclass(frozen=True)
-class _Compiled:
-    call: Callable[..., Any]
-    lengths: list[Lengths]
+class _Slot:
+    """A place for a compiled program; whoever holds the lock may fill it."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.call: Callable[..., Any] | None = None
+        self.lengths: list[Lengths] = []
 
 
 @final
@@ -75,7 +79,7 @@ class LocalRuntime:
         self._clients = clients
         self._tiers = tiers
         self._plans: OrderedDict[int, tuple[Node, Plan]] = OrderedDict()
-        self._compiled: OrderedDict[Any, list[_Compiled]] = OrderedDict()
+        self._compiled: OrderedDict[Any, _Slot] = OrderedDict()
         self._lock = Lock()
         self.crew = Crew(workers)
         self.together = together or (1 if self.crew.on_cpu else _TOGETHER)
@@ -117,15 +121,17 @@ class LocalRuntime:
         arguments: tuple[Any, ...],
         *,
         donated: tuple[int, ...] = (),
+        on_lowered: Callable[[Any], None] = lambda _: None,
     ) -> Callable[..., Any]:
-        """A compiled program, compiled now if none fits; workers may ask at the same time.
+        """A compiled program, compiled now if none fits; several threads may ask at the same time.
 
         Args:
             key: What it computes.
             build: Makes the function to compile, given what its sequences answer.
             lengths: What the sequences of this call need answered.
-            arguments: What it is to be called with.
+            arguments: What it is to be called with, or the shapes of that.
             donated: Which arguments it may write its results over.
+            on_lowered: Told the shapes of the results, just before the program is compiled.
 
         Returns:
             The program.
@@ -133,25 +139,33 @@ class LocalRuntime:
         leaves, structure = jax.tree.flatten(arguments)
         shapes = tuple((np.shape(leaf), leaf.dtype) for leaf in leaves)
         with self._lock:
-            entries = self._compiled.setdefault((key, structure, shapes), [])
+            slot = self._compiled.setdefault((key, structure, shapes), _Slot())
             self._compiled.move_to_end((key, structure, shapes))
-            fitting = next((e for e in entries if _cover(e.lengths, lengths)), None)
-            if fitting is None:
-                for entry in entries:
-                    lengths = [one.joined(other) for one, other in zip(lengths, entry.lengths, strict=True)]
+            if len(self._compiled) > _MOST_COMPILED:
+                self._compiled.popitem(last=False)
+        with slot.lock:
+            if slot.call is None or not _cover(slot.lengths, lengths):
+                if slot.call is not None:
+                    pairs = zip(lengths, slot.lengths, strict=True)
+                    lengths = [one.joined(other) for one, other in pairs]
                 fresh = [replace(one, asked=set(), derivations=[]) for one in lengths]
                 suited = rewritten(build(fresh)) if self.crew.on_cpu else build(fresh)
-                fitting = _Compiled(_compile(suited, arguments, donated), fresh)
-                entries[:] = [fitting]
-                self.statistics = replace(self.statistics, compiled=self.statistics.compiled + 1)
-                if len(self._compiled) > _MOST_COMPILED:
-                    self._compiled.popitem(last=False)
-            self.statistics = replace(self.statistics, calls=self.statistics.calls + 1)
-        return fitting.call
+                slot.call, slot.lengths = _compile(suited, arguments, donated, on_lowered), fresh
+                self._count(compiled=1)
+            return partial(self._call, slot.call)
+
+    def _call(self, compiled: Callable[..., Any], *arguments: Any) -> Any:
+        self._count(calls=1)
+        return compiled(*arguments)
+
+    def _count(self, *, compiled: int = 0, calls: int = 0, native: int = 0) -> None:
+        with self._lock:
+            now = self.statistics
+            self.statistics = Statistics(now.compiled + compiled, now.calls + calls, now.native + native)
 
     def note_native(self) -> None:
         """Counts a stage that ran natively."""
-        self.statistics = replace(self.statistics, native=self.statistics.native + 1)
+        self._count(native=1)
 
 
 def _cover(known: list[Lengths], needed: list[Lengths]) -> bool:
@@ -159,10 +173,15 @@ def _cover(known: list[Lengths], needed: list[Lengths]) -> bool:
 
 
 def _compile(
-    function: Callable[..., Any], arguments: tuple[Any, ...], donated: tuple[int, ...]
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    donated: tuple[int, ...],
+    on_lowered: Callable[[Any], None],
 ) -> Callable[..., Any]:
     try:
-        return jax.jit(function, donate_argnums=donated).lower(*arguments).compile()
+        lowered = jax.jit(function, donate_argnums=donated).lower(*arguments)
+        on_lowered(lowered.out_info)
+        return lowered.compile()
     except FoedusError:
         raise
     except Exception as error:

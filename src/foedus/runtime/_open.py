@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,9 @@ def local(
 ) -> LocalRuntime:
     """The local runtime: turns a round over all clients into a few compiled programs. It is the default.
 
+    What it compiles is kept on disk for other processes, in the folder that the environment variable
+    ``FOEDUS_CACHE_DIR`` names, by default ``~/.cache/foedus``; an empty variable keeps nothing.
+
     How a stage was run, and why, is in ``schedules`` after each run. The numbers do not depend on it:
     clients are folded in runs that depend on the clients alone (spec, N3).
 
@@ -82,6 +86,11 @@ def local(
     Raises:
         ArgumentError: If there are fewer accelerators than ``workers``, or a number is below one.
     """
+    for what, number in (("workers", workers), ("together", together)):
+        if number is not None and number < 1:
+            raise ArgumentError("There is at least one", found=number, expected="1 or more", at=place(what))
+    from foedus.runtime._disk import folder_of, keep_compiled
     from foedus.runtime._local import LocalRuntime
 
+    keep_compiled(folder_of(os.environ))
     return LocalRuntime(_ids(clients), tiers or {}, workers=workers, together=together)

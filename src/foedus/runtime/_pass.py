@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -93,46 +94,82 @@ def fold(
     return lax.map(strand, (columns, before), batch_size=None if together == 1 else together)
 
 
+@dataclass(frozen=True)
+class Order:
+    """Where the partial results of runs are, what is merged with what, and where what members keep is.
+
+    Args:
+        runs: int32[runs, 2]: of each run the worker that folded it, and in which slot.
+        pairs: int32[pairs, 2]: after neighbouring runs are merged, the results that are merged, the
+            second into the first.
+        members: int32[members, 3]: of each member the worker that has what it keeps, in which slot, and where
+            in it.
+        count: int32[], how many runs there are, at least one; the arrays may be longer.
+    """
+
+    runs: Any
+    pairs: Any
+    members: Any
+    count: Any
+
+
+jax.tree_util.register_dataclass(Order)
+
+
+def pairs_of(count: int) -> np.ndarray[Any, Any]:
+    """What is merged with what, level by level, of ``count`` results; an odd one goes up as it is (spec,
+    N3)."""
+    found, step = [], 1
+    while step < count:
+        found += [(i, i + step) for i in range(0, count - step, 2 * step)]
+        step *= 2
+    return np.array(found, np.int32).reshape(-1, 2)
+
+
 def merge(
-    monoids: Mapping[str, Monoid], folded: list[tuple[Any, Any]], runs: Any, members: Any, count: Any
-) -> tuple[Any, Any]:
+    monoids: Mapping[str, Monoid], folded: list[tuple[Any, Any]], order: Order
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Merges neighbouring partial results, level by level, and reports what is left.
 
     Args:
         monoids: How each reduction folds.
         folded: What ``fold`` gave, one entry for each worker.
-        runs: int32[runs, 2]: which worker folded a run, and in which slot.
-        members: int32[members, 3]: which worker has what a member keeps, in which slot, and where in it.
-        count: How many runs there are, at least one; ``runs`` may be longer.
+        order: Where everything is.
 
     Returns:
         The results by name, and the kept values ``[members, ...]`` by name.
     """
-    results = {}
-    for name, monoid in monoids.items():
-        workers = [_reader(own[name]) for own, _ in folded]
+    workers = [_reader(partials) for partials, _ in folded]
 
-        def run(i: Any, workers: list[Callable[[Any], Any]] = workers) -> Any:
-            return (
-                workers[0](runs[i, 1]) if len(workers) == 1 else lax.switch(runs[i, 0], workers, runs[i, 1])
-            )
+    def run(i: Any) -> Any:
+        worker, slot = order.runs[i, 0], order.runs[i, 1]
+        return workers[0](slot) if len(workers) == 1 else lax.switch(worker, workers, slot)
 
-        results[name] = monoid.report(_merged(monoid, run, runs.shape[0], count))
-    return results, _in_order([kept for _, kept in folded], members)
+    def both(one: Any, other: Any) -> Any:
+        return {name: monoid.merge(one[name], other[name]) for name, monoid in monoids.items()}
+
+    total = _merged(both, run, order) if jax.tree.leaves(folded[0][0]) else run(0)
+    results = {name: monoid.report(total[name]) for name, monoid in monoids.items()}
+    return results, _in_order([kept for _, kept in folded], order.members)
 
 
-def _merged(monoid: Monoid, partial: Callable[[Any], Any], length: int, count: Any) -> Any:
-    """Merges neighbours until one of the first ``count`` partial results is left."""
-    if length == 1 or not jax.tree.leaves(monoid.zero):
-        return partial(jnp.int32(0))
+def _merged(both: Callable[[Any, Any], Any], run: Callable[[Any], Any], order: Order) -> Any:
+    """Merges neighbouring runs, and then in place what came of them, until one is left."""
+    half = (order.runs.shape[0] + 1) // 2
 
-    def pair(i: Any) -> Any:
-        one = jax.tree.map(jnp.asarray, partial(2 * i))
-        return lax.cond(2 * i + 1 < count, lambda: monoid.merge(one, partial(2 * i + 1)), lambda: one)
+    def neighbours(i: Any) -> Any:
+        one = jax.tree.map(jnp.asarray, run(2 * i))
+        return lax.cond(2 * i + 1 < order.count, lambda: both(one, run(2 * i + 1)), lambda: one)
 
-    half = (length + 1) // 2
-    merged = lax.map(pair, jnp.arange(half, dtype=jnp.int32))
-    return _merged(monoid, _reader(merged), half, (count + 1) // 2)
+    def into_the_first(k: Any, rows: Any) -> Any:
+        row, first = _reader(rows), order.pairs[k, 0]
+        merged = both(row(first), row(order.pairs[k, 1]))
+        return jax.tree.map(lambda x, new: lax.dynamic_update_index_in_dim(x, new, first, 0), rows, merged)
+
+    rows = lax.map(neighbours, jnp.arange(half, dtype=jnp.int32))
+    if half > 1:
+        rows = lax.fori_loop(0, (order.count + 1) // 2 - 1, into_the_first, rows)
+    return _reader(rows)(0)
 
 
 def _reader(rows: Any) -> Callable[[Any], Any]:

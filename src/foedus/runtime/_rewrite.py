@@ -27,6 +27,7 @@ _CALLS = {
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
     "checkpoint": "jaxpr",
+    "remat2": "jaxpr",
 }
 """Calls that are written out where something inside them changes, and where they keep what they call."""
 

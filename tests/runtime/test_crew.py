@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Dealing runs of clients to workers, and how a stage was run."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import foedus as fd
+from foedus.data import cohort_of
+from foedus.errors import ArgumentError
+from foedus.runtime._crew import Crew, deal
+from foedus.runtime._pass import pairs_of, strands_of
+from foedus.types import int32, sequence
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=200), st.integers(1, 9))
+def test_every_run_is_dealt_once_and_no_worker_has_much_more(work: list[int], workers: int):
+    bounds = strands_of(len(work))
+    runs = len(bounds) - 1
+    workers = min(workers, runs)
+    slots = -(-runs // workers)
+    dealt = deal(bounds, np.array(work), workers, slots)
+    seen = [m for spans in dealt.spans for _, begin, end in spans for m in range(begin, end)]
+    assert sorted(seen) == list(range(len(work)))
+    for run, (worker, slot) in enumerate(dealt.runs):
+        assert tuple(dealt.spans[worker][slot]) == (bounds[run], bounds[run], bounds[run + 1])
+    load = [sum(sum(work[b:e]) for _, b, e in spans) for spans in dealt.spans]
+    longest = max(sum(work[b:e]) for b, e in itertools.pairwise(bounds))
+    # With a free slot, the longest first is at most a run over the mean; a full hand costs at most one more.
+    assert max(load) <= sum(work) / workers + 2 * longest
+
+
+@given(st.integers(1, 40))
+def test_what_is_merged_with_what_is_the_rule_of_the_spec(count: int):
+    def level(results: list[str]) -> list[str]:
+        pairs = [f"({a}{b})" for a, b in zip(results[::2], results[1::2], strict=False)]
+        return pairs + results[len(results) // 2 * 2 :]
+
+    expected = rows = [chr(65 + i) for i in range(count)]
+    while len(expected) > 1:
+        expected = level(expected)
+    rows = list(rows)
+    for first, second in pairs_of(count):
+        rows[first] = f"({rows[first]}{rows[second]})"
+    assert rows[0] == expected[0]
+
+
+def test_workers_work_at_the_same_time_and_errors_come_through():
+    crew = Crew(2)
+    both = threading.Barrier(2, timeout=20)
+    assert len(crew.each([both.wait, both.wait])) == 2
+
+    def fails() -> Any:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        crew.each([fails, lambda: 1])
+
+
+@fd.computation(fd.at_clients(sequence(int32)))
+def total(x: Any) -> Any:
+    return fd.federated_sum(fd.federated_map(lambda s: s.fold(lambda a, v: a + v, 0), x))
+
+
+@pytest.mark.parametrize(
+    ("workers", "together", "text"),
+    [
+        (1, 1, "5 members of CLIENTS: 1 worker, one after another (there is one worker; "),
+        (2, 1, "5 members of CLIENTS: 2 workers, one after another (runs are dealt out by the number "),
+        (9, 2, "5 members of CLIENTS: 5 workers, 2 runs at a time (runs are dealt out by the number of "),
+    ],
+)
+def test_how_a_stage_was_run_is_reported(workers: int, together: int, text: str):
+    runtime = fd.runtime.local(workers=workers, together=together)
+    with fd.use(runtime):
+        assert total([[1, 2], [], [3], [4], [5, 6]]) == 21
+    (schedule,) = runtime.schedules
+    assert str(schedule).startswith(text)
+
+
+def test_numbers_without_sequences_are_not_shared():
+    runtime = fd.runtime.local(workers=3)
+    with fd.use(runtime):
+        fd.computation(fd.at_clients(fd.float32))(lambda x: fd.federated_sum(x))([1.0, 2.0, 3.0])
+    assert [s.workers for s in runtime.schedules] == [1]
+    assert "no member has a sequence" in str(runtime.schedules[0])
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": -1}, {"together": 0}])
+def test_there_is_at_least_one_of_each(options: dict[str, int]):
+    with pytest.raises(ArgumentError, match="expected"):
+        fd.runtime.local(**options)
+
+
+def test_few_programs_serve_cohorts_of_all_sizes():
+    """Shapes are rounded up, so that the number of clients seldom makes another program."""
+    runtime = fd.runtime.local(workers=2)
+    rng = np.random.default_rng(0)
+    values = {i: rng.integers(0, 9, 1 + i % 7, dtype=np.int32) for i in range(100)}
+    population = cohort_of(values, sequence(int32))
+    with fd.use(runtime):
+        for size in range(33, 97):
+            total(population.take(rng.choice(100, size, replace=False)))
+    # 33 to 96 clients fall into three sizes, of two programs each; the runs of 64 and more are longer.
+    assert runtime.statistics.compiled <= 8
