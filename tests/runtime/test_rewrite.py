@@ -136,6 +136,15 @@ def test_pooling_and_its_gradient(name: str, reduce: Any):
         assert not any(n.startswith(("reduce_window", "select_and_scatter")) for n in found)
 
 
+@pytest.mark.parametrize(("a", "b"), [(40, 3), (3, 40), (40, 39), (8, 8)])
+def test_narrow_products(a: int, b: int):
+    def product(x: Any, d: Any) -> Any:
+        return lax.dot_general(x, d, (((0,), (0,)), ((), ())))
+
+    found = same(product, normal(7, a), normal(7, b))
+    assert ("optimization_barrier" in found) == (min(a, b) == 3)
+
+
 def recurrent(weights: Any, x: Any) -> Any:
     def step(h: Any, z: Any) -> Any:
         h = jnp.tanh(z + h @ weights["h"])

@@ -18,6 +18,7 @@ from jax.extend import core
 
 from foedus.runtime._convolutions import convolve
 from foedus.runtime._loops import Accumulation, accumulations, collected, turned
+from foedus.runtime._products import lies_down, lying_product
 from foedus.runtime._windows import reduce_windows, scatter_to_selected
 
 _CALLS = {
@@ -56,6 +57,8 @@ def _changes(jaxpr: core.Jaxpr) -> bool:
         name = equation.primitive.name
         if name in ("conv_general_dilated", "select_and_scatter_add") or name.startswith("reduce_window_"):
             return True
+        if name == "dot_general" and lies_down(*_operands(equation), equation.params):
+            return True
         if any(_changes(inner) for inner in core.jaxprs_in_params(equation.params)):
             return True
         if name == "scan" and (accumulations(equation) or turned(equation)):
@@ -92,6 +95,8 @@ def _step(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
         result = convolve(given[0], given[1], params)
     elif name.startswith("reduce_window_"):
         result = reduce_windows(name, given[0], params)
+    elif name == "dot_general" and lies_down(*_operands(equation), params):
+        result = lying_product(given[0], given[1], params)
     elif name == "select_and_scatter_add":
         result = scatter_to_selected(given[0], given[1], params)
     if result is not None:
@@ -118,6 +123,12 @@ def _unchanged(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
     with equation.ctx.manager:
         results = primitive.bind(*given, **primitive.get_bind_params(equation.params))
     return results if primitive.multiple_results else [results]
+
+
+def _operands(equation: core.JaxprEqn) -> tuple[Any, Any]:
+    """The shapes of the two operands of a product."""
+    one, other = equation.invars
+    return one.aval, other.aval
 
 
 def _inner_changes(equation: core.JaxprEqn) -> bool:
