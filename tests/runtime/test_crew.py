@@ -94,10 +94,10 @@ def test_numbers_without_sequences_are_not_shared():
     assert "no member has a sequence" in str(runtime.schedules[0])
 
 
-@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": -1}, {"together": 0}])
-def test_there_is_at_least_one_of_each(options: dict[str, int]):
+@pytest.mark.parametrize(("workers", "together"), [(0, None), (-1, 1), (1, 0)])
+def test_there_is_at_least_one_of_each(workers: int, together: int | None):
     with pytest.raises(ArgumentError, match="expected"):
-        fd.runtime.local(**options)
+        fd.runtime.local(workers=workers, together=together)
 
 
 def test_few_programs_serve_cohorts_of_all_sizes():

@@ -43,7 +43,7 @@ def keep_compiled(folder: Path | None) -> None:
     Args:
         folder: Where; None for nowhere.
     """
-    if folder is None or jax.config.read("jax_compilation_cache_dir") is not None:
+    if folder is None or jax.config.values.get("jax_compilation_cache_dir") is not None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _MOST_BYTES)
