@@ -33,6 +33,7 @@ from foedus.lang import (
     sequence_reduce,
     sequence_sum,
     set_default_runtime,
+    tensorflow,
     use,
 )
 from foedus.types import (
@@ -111,6 +112,7 @@ __all__ = [
     "string",
     "struct",
     "tensor",
+    "tensorflow",
     "tier",
     "to_type",
     "types",

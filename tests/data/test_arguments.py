@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foedus.data import Cohort, argument_type, cohort_of, from_result, to_argument
+from foedus.data import Cohort, Tiers, argument_type, cohort_of, from_result, members_of, to_argument
 from foedus.errors import DataError, FoedusError, StructureError, TypeMismatchError
-from foedus.types import float32, int32, parse, to_type
+from foedus.types import CLIENTS, PlacementLiteral, float32, int32, parse, tier, to_type
+
+REGIONS = tier("REGIONS")
+TOWNS = tier("TOWNS", above=REGIONS)
 
 
 class Holder:
@@ -164,3 +167,34 @@ def test_results_come_in_the_containers_of_their_type():
 )
 def test_the_type_of_an_argument(value: Any, type_: str):
     assert argument_type(value) == parse(type_)
+
+
+def test_a_function_is_no_result(refused):
+    message = """
+    A computation returned what is no value
+      found     (int32 -> int32)
+      at        HERE
+    """
+    with refused(DataError, message):
+        from_result((np.int32(1), None), parse("<int32,(int32 -> int32)>"))
+
+
+@pytest.mark.parametrize(
+    ("lower", "message"),
+    [
+        (CLIENTS, "Client 'cid' belongs to no member of REGIONS\n  at        HERE"),
+        (TOWNS, "The member of TOWNS 'lost' belongs to no member of REGIONS\n  at        HERE"),
+    ],
+)
+def test_who_belongs_to_no_member_of_a_tier(refused, lower: PlacementLiteral, message: str):
+    tiers: Tiers = {REGIONS: {"north": ["ada"]}, TOWNS: {"n": ["ada"], "lost": ["cid"]}}
+    members = members_of(None, None, ("ada", "cid"), tiers)
+    with refused(DataError, message):
+        members.above(lower, REGIONS)
+
+
+def test_a_member_of_a_tier_belongs_where_its_clients_do():
+    tiers: Tiers = {REGIONS: {"north": ["ada"], "south": ["cid"]}, TOWNS: {"n": ["ada"], "s": ["cid"]}}
+    members = members_of(None, None, ("ada", "cid"), tiers)
+    assert members.above(TOWNS, REGIONS) == {"n": "north", "s": "south"}
+    assert members.above(CLIENTS, TOWNS) == {"ada": "n", "cid": "s"}

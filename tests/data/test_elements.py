@@ -24,16 +24,19 @@ from foedus.data import (
     Take,
     Transform,
     client_key,
+    cohort_of,
     derive_key,
+    empty_columns,
     flat_columns,
     has_rows,
     map_columns,
     permutation,
     stack,
+    transformed,
 )
 from foedus.errors import ClientError, DataError
 from foedus.foreign import kind
-from foedus.types import parse
+from foedus.types import Type, parse
 
 INTEGER = parse("int32")
 CLIENT = "ada"
@@ -197,3 +200,18 @@ def test_columns_are_arrays_in_nested_tuples():
     stacked = stack([(1, (2.0,)), (3, (4.0,))])
     assert stacked[0].tolist() == [1, 3]
     assert stacked[1][0].tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        has_rows,
+        empty_columns,
+        lambda type_: transformed(type_, Batch(2)),
+        lambda type_: cohort_of([None], type_),
+    ],
+    ids=["rows", "columns", "batches", "cohort"],
+)
+def test_a_type_of_no_element_is_our_own_mistake(use: Callable[[Type], Any]):
+    with pytest.raises(AssertionError, match="please report"):
+        use(parse("(int32 -> int32)"))

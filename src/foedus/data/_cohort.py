@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 
+from foedus.data._datasets import Dataset, runs_of
 from foedus.data._elements import Columns, Elements, Ragged, flat_columns, has_rows, map_columns, stack
 from foedus.data._keys import ClientId, are_ids
 from foedus.errors import DataError, place
@@ -172,6 +173,10 @@ def _stored(value: PythonValue, element: Type, what: str, path: str) -> tuple[Co
                 f"The columns of {what} differ in length", found=f"lengths {sorted(lengths)}", at=place(path)
             )
         return columns, None, lengths.pop() if lengths else 0
+    if isinstance(value, Dataset):
+        if flat_columns(empty_columns(element)) and not has_rows(element):
+            return _read_runs(value, element, what, path)
+        value = list(value.as_numpy_iterator())
     if not _is_list(value):
         raise DataError(
             f"A sequence is needed in {what}",
@@ -192,6 +197,22 @@ def _stored(value: PythonValue, element: Type, what: str, path: str) -> tuple[Co
         )
     rows = np.cumsum([0, *(found.pop() for found in sizes)], dtype=np.int64)
     return concatenate(elements) if elements else empty_columns(element), rows, len(elements)
+
+
+def _read_runs(dataset: Dataset, element: Type, what: str, path: str) -> tuple[Columns, Array | None, int]:
+    """Columns of a data set whose elements are all of one shape."""
+    try:
+        runs = list(runs_of(dataset))
+    except Exception as error:
+        raise DataError(
+            f"The data set cannot be read in {what}",
+            found=f"{type(error).__name__}: {error}"[:400],
+            expected=f"elements of type {element}",
+            at=place(path or None),
+        ) from error
+    parts = [to_plain(run, _prepend(element), what, path) for run in runs]
+    columns = concatenate(parts) if parts else empty_columns(element)
+    return columns, None, len(flat_columns(columns)[0])
 
 
 def _prepend(element: Type) -> Type:

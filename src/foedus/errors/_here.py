@@ -65,11 +65,15 @@ def failing_line(error: BaseException) -> str | None:
     """Describes the innermost line of the user's code in an exception's traceback.
 
     Args:
-        error: An exception that was raised.
+        error: An exception that was raised. One from compiled code, where no frame is the user's, may say the
+            line itself, in an attribute ``users_line``.
 
     Returns:
         See `describe_line`; None where no frame of the traceback belongs to a user.
     """
+    told = getattr(error, "users_line", None)
+    if isinstance(told, str):
+        return told
     found = None
     traceback = error.__traceback__
     while traceback is not None:

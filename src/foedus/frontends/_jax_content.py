@@ -21,8 +21,9 @@ _callbacks = itertools.count()
 def content_of(traced: ClosedJaxpr) -> bytes:
     """The content of a trace.
 
-    Its text says all but the values of arrays, in it and in the functions inside it, and what Python code
-    does that it calls back. Nobody can tell that, so two traces with such code are never equal.
+    Its text says all but the values of arrays, in it and in the functions inside it, the TensorFlow code that
+    it embeds, and what Python code does that it calls back. Nobody can tell the last, so two traces with such
+    code are never equal.
 
     Args:
         traced: What ``jax.make_jaxpr`` gave.
@@ -44,9 +45,21 @@ def _hidden_inside(jaxpr: Jaxpr) -> Iterator[bytes]:
         literals = (v.val for v in equation.invars if isinstance(v, Literal))
         yield from (_array_bytes(value) for value in literals if np.ndim(value))
         if "callback" in equation.primitive.name:
-            yield f"\0callback {next(_callbacks)}".encode()
+            yield _unlike_others()
+        if equation.primitive.name == "call_tf":
+            yield _tensorflow_code(equation.params)
         for part in _parts(equation.params):
             yield from _hidden(part) if isinstance(part, ClosedJaxpr) else _hidden_inside(part)
+
+
+def _unlike_others() -> bytes:
+    return f"\0callback {next(_callbacks)}".encode()
+
+
+def _tensorflow_code(parameters: dict[str, Any]) -> bytes:
+    from foedus.frontends._tensorflow_graph import content_of_call
+
+    return content_of_call(parameters) or _unlike_others()
 
 
 def _parts(value: Any) -> Iterator[ClosedJaxpr | Jaxpr]:

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""Keras 3 on its JAX backend: models, losses and metrics as pure functions.
+"""Keras 3 on its JAX or TensorFlow backend: models, losses and metrics as pure functions for JAX.
 
 Keras chooses its backend once a process, when it is first imported. Foedus chooses JAX if nobody has chosen
-before.
+before. On TensorFlow, what Keras does is compiled by TensorFlow for XLA and embedded in programs of JAX; see
+``_tensorflow_lowering``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, final
 
@@ -24,12 +25,13 @@ import numpy as np
 
 from foedus.errors import ArgumentError, EnvironmentMismatchError, MissingExtraError, place
 
+_BACKENDS = ("jax", "tensorflow")
 _SEED = "seed_generator_state"
 _NUMBERED = re.compile(r"(.*?)(?:_\d+)?$")
 
 
 def require_keras() -> ModuleType:
-    """Keras on its JAX backend.
+    """Keras on one of the backends that Foedus uses.
 
     Returns:
         The module ``keras``.
@@ -40,27 +42,39 @@ def require_keras() -> ModuleType:
     """
     if "keras" not in sys.modules:
         chosen = os.environ.setdefault("KERAS_BACKEND", "jax")
-        if chosen != "jax":
+        if chosen not in _BACKENDS:
             raise _wrong_backend(chosen, "the environment variable KERAS_BACKEND")
     try:
         import keras
     except ImportError as error:
+        extras = "keras,tensorflow" if os.environ.get("KERAS_BACKEND") == "tensorflow" else "keras"
         raise MissingExtraError(
-            "Keras is not installed", found=str(error), hint='pip install "foedus[keras]"'
+            "Keras, or the backend that was chosen for it, is not installed",
+            found=str(error),
+            hint=f'pip install "foedus[{extras}]"',
         ) from error
-    if keras.config.backend() != "jax":
+    if keras.config.backend() not in _BACKENDS:
         raise _wrong_backend(keras.config.backend(), "keras.config.backend()")
     return keras
 
 
 def _wrong_backend(found: str, where: str) -> EnvironmentMismatchError:
     return EnvironmentMismatchError(
-        "Keras is on another backend than JAX, and it has one for the whole process",
+        "Keras is on another backend than JAX or TensorFlow, and it has one for the whole process",
         found=f"{found!r} in {where}",
-        expected="'jax'",
+        expected="'jax' or 'tensorflow'",
         at=place(),
         hint='set os.environ["KERAS_BACKEND"] = "jax" before Keras is imported for the first time',
     )
+
+
+def _in_jax(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A function over the backend's tensors as one over arrays of JAX."""
+    if require_keras().config.backend() == "jax":
+        return fn
+    from foedus.frontends._tensorflow_lowering import in_jax
+
+    return in_jax(fn)
 
 
 def stable_names(paths: Sequence[str]) -> list[str]:
@@ -110,6 +124,8 @@ class KerasModel:
     build: Callable[[], Any]
     trainable: tuple[str, ...]
     non_trainable: tuple[str, ...]
+    runs: dict[bool, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    """The model's own call, as a function over arrays of JAX, by whether it trains."""
 
     def weights(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Copies of the trainable and the other weights the model has now, by name."""
@@ -139,27 +155,37 @@ class KerasModel:
         """
         supply = iter(non_trainable[name] for name in self.non_trainable)
         variables = self.model.non_trainable_variables
-        given = [
-            jax.random.fold_in(key, i) if v.name == _SEED else next(supply) for i, v in enumerate(variables)
-        ]
-        # A model whose `call` has no such argument refuses it; Keras keeps what it found out about that.
-        told = {"training": training} if getattr(self.model, "_call_has_training_arg", True) else {}
-        predictions, after, losses = self.model.stateless_call(
-            [trainable[name] for name in self.trainable], given, x, return_losses=True, **told
-        )
+        given = [_seed(key, i, v) if v.name == _SEED else next(supply) for i, v in enumerate(variables)]
+        run = self.runs.get(training) or self.runs.setdefault(training, _in_jax(self._stateless(training)))
+        predictions, after, losses = run([trainable[name] for name in self.trainable], given, x)
         kept = [new for new, v in zip(after, variables, strict=True) if v.name != _SEED]
         penalty = sum(losses, start=jnp.float32(0))
         return predictions, dict(zip(self.non_trainable, kept, strict=True)), penalty
+
+    def _stateless(self, training: bool) -> Callable[..., Any]:
+        """The model as a function of its variables and a batch."""
+        # A model whose `call` has no such argument refuses it; Keras keeps what it found out about that.
+        told = {"training": training} if getattr(self.model, "_call_has_training_arg", True) else {}
+
+        def stateless(trainable: list[Any], others: list[Any], x: Any) -> Any:
+            return self.model.stateless_call(trainable, others, x, return_losses=True, **told)
+
+        return stateless
 
     def with_weights(self, trainable: dict[str, Any], non_trainable: dict[str, Any]) -> Any:
         """A new Keras model with these weights."""
         model = _built(self.build)
         for name, variable in zip(self.trainable, model.trainable_variables, strict=True):
-            variable.assign(trainable[name])
+            variable.assign(np.asarray(trainable[name]))
         others = [v for v in model.non_trainable_variables if v.name != _SEED]
         for name, variable in zip(self.non_trainable, others, strict=True):
-            variable.assign(non_trainable[name])
+            variable.assign(np.asarray(non_trainable[name]))
         return model
+
+
+def _seed(key: Any, number: int, variable: Any) -> Any:
+    """The state of a model's seed generator, in the dtype that its backend has for that."""
+    return jax.random.fold_in(key, number).astype(variable.dtype)
 
 
 def _built(build: Callable[[], Any]) -> Any:
@@ -220,8 +246,10 @@ def loss_function(loss: Any) -> Callable[[Any, Any], Any]:
         each = copy.copy(each)
         each.reduction = None
 
+    losses = _in_jax(lambda predictions, labels: each(labels, predictions))
+
     def rows(predictions: Any, labels: Any) -> Any:
-        values = jnp.asarray(each(labels, predictions))
+        values = jnp.asarray(losses(predictions, labels))
         return values.reshape(values.shape[0], -1).mean(axis=1) if values.ndim > 1 else values
 
     return rows
@@ -234,25 +262,25 @@ class KerasMetric:
 
     Args:
         metric: The metric.
+        update: Its statistics, predictions, labels and weights to its statistics after them.
+        result: Its statistics to its number.
     """
 
     metric: Any
+    update: Callable[..., Any]
+    result: Callable[..., Any]
 
     def zero(self) -> tuple[Any, ...]:
         """The statistics of no examples."""
-        return tuple(jnp.zeros_like(v.value) for v in self.metric.variables)
+        return tuple(jnp.zeros(tuple(v.shape), v.dtype) for v in self.metric.variables)
 
     def accumulate(self, statistics: Any, predictions: Any, labels: Any, mask: Any) -> tuple[Any, ...]:
         """Takes a batch in; rows where ``mask`` is False count for nothing."""
-        weight = mask.astype(jnp.float32)
-        updated = self.metric.stateless_update_state(
-            list(statistics), labels, predictions, sample_weight=weight
-        )
-        return tuple(updated)
+        return tuple(self.update(list(statistics), predictions, labels, mask.astype(jnp.float32)))
 
     def report(self, statistics: Any) -> Any:
         """The metric's number."""
-        return jnp.asarray(self.metric.stateless_result(list(statistics)))
+        return jnp.asarray(self.result(list(statistics)))
 
 
 def open_metric(metric: Any) -> KerasMetric:
@@ -283,4 +311,8 @@ def open_metric(metric: Any) -> KerasMetric:
             found=made.variables[started[0]].path,
             at=place("metrics"),
         )
-    return KerasMetric(made)
+
+    def update(statistics: Any, predictions: Any, labels: Any, weight: Any) -> Any:
+        return made.stateless_update_state(statistics, labels, predictions, sample_weight=weight)
+
+    return KerasMetric(made, _in_jax(update), _in_jax(made.stateless_result))

@@ -28,6 +28,7 @@ from foedus.lang._reductions import (
     federated_sum,
 )
 from foedus.lang._sequence_operators import sequence_map, sequence_reduce, sequence_sum
+from foedus.lang._tensorflow import TensorflowFunction, tensorflow
 from foedus.lang._trace import Value
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "HostFunction",
     "Interpreter",
     "PolymorphicComputation",
+    "TensorflowFunction",
     "Value",
     "apply_operator",
     "computation",
@@ -61,5 +63,6 @@ __all__ = [
     "sequence_reduce",
     "sequence_sum",
     "set_default_runtime",
+    "tensorflow",
     "use",
 ]

@@ -48,6 +48,9 @@ def to_dtype(spec: object) -> DType | None:
     if isinstance(spec, str):
         return DTYPES.get(spec)
     own = getattr(spec, "dtype", None)
+    foreign = _foreign_dtype(spec if own is None else own)
+    if foreign is not None:
+        return foreign
     named: object = cast("object", own if isinstance(own, np.dtype) else spec)
     is_scalar_type = isinstance(named, type) and (
         issubclass(named, np.generic) or named is ml_dtypes.bfloat16
@@ -56,6 +59,22 @@ def to_dtype(spec: object) -> DType | None:
         return None
     dtype = np.dtype(cast("Any", named))
     return STRING if dtype.kind in "SUOT" else dtype.newbyteorder("=")
+
+
+def _foreign_dtype(spec: object) -> DType | None:
+    """The dtype of a dtype object as TensorFlow has them, which know their NumPy counterpart; else None."""
+    if not hasattr(type(spec), "as_numpy_dtype"):
+        return None
+    name = str(getattr(spec, "name", None))
+    return STRING if name == "string" else DTYPES.get(name)
+
+
+def _shape_of(value: object) -> Shape | None:
+    """The shape of what has one: a tuple of lengths, or an object that says its rank, None if unknown."""
+    shape: object = getattr(value, "shape", ())
+    if getattr(shape, "rank", 0) is None:
+        return None
+    return tuple(cast("Iterable[int | None]", shape)) if isinstance(shape, Iterable) else ()
 
 
 def _is_shape(spec: object) -> bool:
@@ -76,11 +95,12 @@ def _pair(spec: object) -> tuple[object, object] | None:
 
 def _to_tensor(spec: object) -> Tensor | None:
     dtype, shape = _pair(spec) or (None, None)
-    known = None if dtype is None else to_dtype(dtype)
+    has_own_shape = _foreign_dtype(getattr(dtype, "dtype", None)) is not None
+    known = None if dtype is None or has_own_shape else to_dtype(dtype)
     if known is not None and _is_shape(shape):
         return Tensor(known, None if shape is None else tuple(cast("Shape", shape)))
-    dtype, shape = to_dtype(spec), getattr(spec, "shape", ())
-    return None if dtype is None else Tensor(dtype, cast("Shape", shape) if isinstance(shape, tuple) else ())
+    dtype = to_dtype(spec)
+    return None if dtype is None else Tensor(dtype, _shape_of(spec))
 
 
 def to_type(spec: object) -> Type:
@@ -90,7 +110,7 @@ def to_type(spec: object) -> Type:
         spec: A type; a dtype, Python type or dtype's name; ``(dtype, shape)``; a mapping (see ``parts_of``),
             list or tuple of specifications (``(name, specification)`` pairs in a list or tuple give names);
             the class of a named tuple or a dataclass with annotated fields; whatever has a dtype and a
-            shape, such as an array.
+            shape, such as an array, or an ``element_spec``, such as a data set of TensorFlow.
 
     Returns:
         The type.
@@ -105,6 +125,8 @@ def to_type(spec: object) -> Type:
         return tensor
     if isinstance(spec, type):
         return _to_struct(spec)
+    if hasattr(spec, "element_spec"):
+        return Sequence(to_type(cast("Any", spec).element_spec))
     if isinstance(spec, Mapping) or is_named_tuple(spec):
         parts = parts_of(cast("object", spec)) or []
         return Struct(
@@ -161,8 +183,8 @@ def type_of(value: object) -> Type:
     Integers are ``int32`` if they fit and ``int64`` if not, floats are ``float32``; arrays keep their dtype.
 
     Args:
-        value: A number, string, array (of any framework that has ``dtype`` and ``shape``), or a container of
-            such.
+        value: A number, string, array (of any framework that has ``dtype`` and ``shape``), data set (with an
+            ``element_spec``), or a container of such.
 
     Returns:
         The type; structs remember their container.
@@ -177,7 +199,9 @@ def type_of(value: object) -> Type:
     if dtype is not None and shape is not None:
         known = to_dtype(dtype)
         if known is not None and known in DTYPES.values():
-            return Tensor(known, tuple(shape))
+            return Tensor(known, _shape_of(value))
+    if hasattr(value, "element_spec"):
+        return to_type(value)
     parts = parts_of(value)
     if parts is not None:
         return Struct(tuple((name, type_of(item)) for name, item in parts), container_of(value))

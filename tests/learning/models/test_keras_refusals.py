@@ -128,19 +128,19 @@ def in_a_new_process(program: str, backend: str) -> str:
 
 
 def test_another_backend_in_the_environment_is_named():
-    """TensorFlow need not be installed: Keras is not even imported."""
+    """PyTorch need not be installed: Keras is not even imported."""
     found = in_a_new_process(
         """
         from foedus.learning import models
         models.from_keras(lambda: None, example={"x": "float32", "y": "int32"}, loss="mse")
         """,
-        "tensorflow",
+        "torch",
     )
     assert found.splitlines()[-5:] == [
         "foedus.errors.EnvironmentMismatchError: "
-        "Keras is on another backend than JAX, and it has one for the whole process",
-        "  found     'tensorflow' in the environment variable KERAS_BACKEND",
-        "  expected  'jax'",
+        "Keras is on another backend than JAX or TensorFlow, and it has one for the whole process",
+        "  found     'torch' in the environment variable KERAS_BACKEND",
+        "  expected  'jax' or 'tensorflow'",
         "  at        <string>:3",
         '  hint      set os.environ["KERAS_BACKEND"] = "jax" before Keras is imported for the first time',
     ]
@@ -155,7 +155,7 @@ def test_another_backend_that_is_running_is_named():
         """,
         "numpy",
     )
-    assert "Keras is on another backend than JAX" in found
+    assert "Keras is on another backend than JAX or TensorFlow" in found
     assert "found     'numpy' in keras.config.backend()" in found
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""Models from Keras, on its JAX backend."""
+"""Models from Keras, on its JAX or TensorFlow backend."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def from_keras(
     label: str | None = None,
     coupled: bool | None = None,
 ) -> Model:
-    """A model from a Keras model; needs the extra ``keras``.
+    """A model from a Keras model; needs the extra ``keras``, and ``tensorflow`` if Keras is on TensorFlow.
 
     The weights that the model was built with are the initial ones. Weights that the model changes itself (the
     averages of batch normalisation) are used and changed at clients, and the server keeps its own: they are
@@ -46,7 +46,7 @@ def from_keras(
         The model; ``to_user`` gives a new Keras model with given weights.
 
     Raises:
-        EnvironmentMismatchError: If Keras is on another backend than JAX.
+        EnvironmentMismatchError: If Keras is on another backend than JAX or TensorFlow.
         ArgumentError: If ``build`` returns no built Keras model, or the loss is not one number an example.
     """
     from foedus.frontends import keras as front_end

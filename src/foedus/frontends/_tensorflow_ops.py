@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""The operations that a TensorFlow leaf may have when it travels: those that only compute.
+
+A list of what is allowed, not of what is forbidden: TensorFlow has some 1,500 operations, adds more with each
+release, and does not say of an operation what it touches (``ReadFile`` and ``ImmutableConst``, which maps a
+file into memory, count as stateless). What is not listed is refused until somebody has looked at it. Left out
+are files and the network, Python (``PyFunc`` and its kin), printing, clocks, queues, iterators and whatever
+else outlives a call, randomness that is not drawn from a seed, decoders of image formats, and
+``LookupTableExportV2``, which ends the process if it is told wrong dtypes. Variables are allowed in the form
+that is new in every call, which ``_tensorflow_graph`` checks.
+"""
+
+from __future__ import annotations
+
+_ARRAYS = """
+BatchMatrixBandPart BatchMatrixDiag BatchMatrixDiagPart BatchMatrixSetDiag BatchToSpace BatchToSpaceND
+Bitcast BroadcastArgs BroadcastGradientArgs BroadcastTo CheckNumerics CheckNumericsV2 Concat ConcatOffset
+ConcatV2 ConjugateTranspose Const DeepCopy DepthToSpace Diag DiagPart EditDistance Empty EnsureShape
+ExpandDims ExtractImagePatches ExtractVolumePatches FakeQuantWithMinMaxArgs FakeQuantWithMinMaxArgsGradient
+FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsGradient FakeQuantWithMinMaxVarsPerChannel
+FakeQuantWithMinMaxVarsPerChannelGradient Fill Fingerprint Gather GatherNd GatherV2 GuaranteeConst Identity
+IdentityN InvertPermutation ListDiff LowerBound MatrixBandPart MatrixDiag MatrixDiagPart MatrixDiagPartV2
+MatrixDiagPartV3 MatrixDiagV2 MatrixDiagV3 MatrixSetDiag MatrixSetDiagV2 MatrixSetDiagV3 MirrorPad
+MirrorPadGrad OneHot OnesLike Pack Pad PadV2 Placeholder PlaceholderV2 PlaceholderWithDefault
+PreventGradient QuantizeAndDequantize QuantizeAndDequantizeV2 QuantizeAndDequantizeV3
+QuantizeAndDequantizeV4 QuantizeAndDequantizeV4Grad Rank Reshape Reverse ReverseSequence ReverseV2 Roll
+ScatterNd ScatterNdNonAliasingAdd Shape ShapeN Size Slice Snapshot SpaceToBatch SpaceToBatchND SpaceToDepth
+Split SplitV Squeeze StopGradient StridedSlice StridedSliceGrad TensorScatterAdd TensorScatterMax
+TensorScatterMin TensorScatterSub TensorScatterUpdate TensorStridedSliceUpdate Tile TileGrad Transpose
+Unique UniqueV2 UniqueWithCounts UniqueWithCountsV2 Unpack UnravelIndex UpperBound Where ZerosLike
+"""
+_NUMBERS = """
+Abs AccumulateNV2 Acos Acosh Add AddN AddV2 All Angle Any ApproximateEqual ArgMax ArgMin Asin Asinh Atan
+Atan2 Atanh BatchMatMul BatchMatMulV2 BatchMatMulV3 BesselI0 BesselI0e BesselI1 BesselI1e BesselJ0 BesselJ1
+BesselK0 BesselK0e BesselK1 BesselK1e BesselY0 BesselY1 Betainc Bincount BitwiseAnd BitwiseOr BitwiseXor
+Bucketize Cast Ceil ClipByValue Complex ComplexAbs Conj Cos Cosh Cross Cumprod Cumsum CumulativeLogsumexp
+Dawsn DenseBincount Digamma Div DivNoNan Equal Erf Erfc Erfinv EuclideanNorm Exp Expint Expm1 Floor FloorDiv
+FloorMod FresnelCos FresnelSin Greater GreaterEqual HistogramFixedWidth Igamma IgammaGradA Igammac Imag Inv
+InvGrad Invert IsFinite IsInf IsNan LeftShift Less LessEqual Lgamma LinSpace Log Log1p LogicalAnd LogicalNot
+LogicalOr MatMul Max Maximum Mean Min Minimum Mod Mul MulNoNan Ndtri Neg NextAfter NotEqual Polygamma
+PopulationCount Pow Prod RaggedBincount Range Real RealDiv Reciprocal ReciprocalGrad RightShift Rint Round
+Rsqrt RsqrtGrad SegmentMax SegmentMaxV2 SegmentMean SegmentMin SegmentMinV2 SegmentProd SegmentProdV2
+SegmentSum SegmentSumV2 Select SelectV2 Sigmoid SigmoidGrad Sign Sin Sinh SobolSample SparseBincount
+SparseMatMul SparseSegmentMean SparseSegmentMeanGrad SparseSegmentMeanGradV2
+SparseSegmentMeanWithNumSegments SparseSegmentSqrtN SparseSegmentSqrtNGrad SparseSegmentSqrtNGradV2
+SparseSegmentSqrtNWithNumSegments SparseSegmentSum SparseSegmentSumGrad SparseSegmentSumGradV2
+SparseSegmentSumWithNumSegments Spence Sqrt SqrtGrad Square SquaredDifference Sub Sum Tan Tanh TanhGrad
+TruncateDiv TruncateMod UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum Xdivy
+Xlog1py Xlogy Zeta
+"""
+_NETWORKS = """
+AvgPool AvgPool3D AvgPool3DGrad AvgPoolGrad BatchNormWithGlobalNormalization
+BatchNormWithGlobalNormalizationGrad BiasAdd BiasAddGrad BiasAddV1 CTCBeamSearchDecoder CTCGreedyDecoder
+CTCLoss CTCLossV2 Conv Conv2D Conv2DBackpropFilter Conv2DBackpropFilterV2 Conv2DBackpropInput
+Conv2DBackpropInputV2 Conv3D Conv3DBackpropFilter Conv3DBackpropFilterV2 Conv3DBackpropInput
+Conv3DBackpropInputV2 DataFormatDimMap DataFormatVecPermute DepthwiseConv2dNative
+DepthwiseConv2dNativeBackpropFilter DepthwiseConv2dNativeBackpropInput Dilation2D Dilation2DBackpropFilter
+Dilation2DBackpropInput Elu EluGrad FractionalAvgPool FractionalAvgPoolGrad FractionalMaxPool
+FractionalMaxPoolGrad FusedBatchNorm FusedBatchNormGrad FusedBatchNormGradV2 FusedBatchNormGradV3
+FusedBatchNormV2 FusedBatchNormV3 InTopK InTopKV2 IsotonicRegression L2Loss LRN LRNGrad LeakyRelu
+LeakyReluGrad LogSoftmax MaxPool MaxPool3D MaxPool3DGrad MaxPool3DGradGrad MaxPoolGrad MaxPoolGradGrad
+MaxPoolGradGradV2 MaxPoolGradGradWithArgmax MaxPoolGradV2 MaxPoolGradWithArgmax MaxPoolV2 MaxPoolWithArgmax
+NthElement Relu Relu6 Relu6Grad ReluGrad Selu SeluGrad Softmax SoftmaxCrossEntropyWithLogits Softplus
+SoftplusGrad Softsign SoftsignGrad SparseSoftmaxCrossEntropyWithLogits TopK TopKV2
+"""
+_IMAGES = """
+AdjustContrast AdjustContrastv2 AdjustHue AdjustSaturation CombinedNonMaxSuppression CropAndResize
+CropAndResizeGradBoxes CropAndResizeGradImage DrawBoundingBoxes DrawBoundingBoxesV2 ExtractGlimpse
+ExtractGlimpseV2 GenerateBoundingBoxProposals HSVToRGB ImageProjectiveTransformV2 ImageProjectiveTransformV3
+NonMaxSuppression NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5
+NonMaxSuppressionWithOverlaps RGBToHSV ResizeArea ResizeBicubic ResizeBicubicGrad ResizeBilinear
+ResizeBilinearGrad ResizeNearestNeighbor ResizeNearestNeighborGrad ScaleAndTranslate ScaleAndTranslateGrad
+StatelessSampleDistortedBoundingBox
+"""
+_LINEAR_ALGEBRA = """
+BandedTriangularSolve BatchCholesky BatchCholeskyGrad BatchFFT BatchFFT2D BatchFFT3D BatchIFFT BatchIFFT2D
+BatchIFFT3D BatchMatrixDeterminant BatchMatrixInverse BatchMatrixSolve BatchMatrixSolveLs
+BatchMatrixTriangularSolve BatchSelfAdjointEig BatchSelfAdjointEigV2 BatchSvd Cholesky CholeskyGrad Eig
+Einsum FFT FFT2D FFT3D FFTND IFFT IFFT2D IFFT3D IFFTND IRFFT IRFFT2D IRFFT3D IRFFTND LogMatrixDeterminant Lu
+MatrixDeterminant MatrixExponential MatrixInverse MatrixLogarithm MatrixSolve MatrixSolveLs MatrixSquareRoot
+MatrixTriangularSolve Qr RFFT RFFT2D RFFT3D RFFTND SelfAdjointEig SelfAdjointEigV2 Svd TridiagonalMatMul
+TridiagonalSolve
+"""
+_STRINGS = """
+AsString DecodeBase64 DecodeCSV DecodePaddedRaw DecodeRaw EncodeBase64 ReduceJoin RegexFullMatch
+RegexReplace StaticRegexFullMatch StaticRegexReplace StringFormat StringJoin StringLength StringLower
+StringNGrams StringSplit StringSplitV2 StringStrip StringToHashBucket StringToHashBucketFast
+StringToHashBucketStrong StringToNumber StringUpper Substr UnicodeDecode UnicodeDecodeWithOffsets
+UnicodeEncode UnicodeScript UnicodeTranscode UnsortedSegmentJoin
+"""
+_RANDOMNESS_FROM_A_SEED = """
+RandomGammaGrad RandomIndexShuffle StatelessMultinomial StatelessParameterizedTruncatedNormal
+StatelessRandomBinomial StatelessRandomGammaV2 StatelessRandomGammaV3 StatelessRandomGetAlg
+StatelessRandomGetKeyCounter StatelessRandomGetKeyCounterAlg StatelessRandomNormal StatelessRandomNormalV2
+StatelessRandomPoisson StatelessRandomUniform StatelessRandomUniformFullInt StatelessRandomUniformFullIntV2
+StatelessRandomUniformInt StatelessRandomUniformIntV2 StatelessRandomUniformV2 StatelessShuffle
+StatelessTruncatedNormal StatelessTruncatedNormalV2
+"""
+_CONTROL = """
+Assert Case ControlTrigger FakeParam For If NoOp PartitionedCall StatefulPartitionedCall StatelessCase
+StatelessIf StatelessWhile SymbolicGradient ToBool While
+"""
+_LISTS_OF_TENSORS = """
+DynamicPartition DynamicStitch EmptyTensorList OptionalFromValue OptionalGetValue OptionalHasValue
+OptionalNone ParallelDynamicStitch TensorListConcat TensorListConcatLists TensorListConcatV2
+TensorListElementShape TensorListFromTensor TensorListGather TensorListGetItem TensorListLength
+TensorListPopBack TensorListPushBack TensorListPushBackBatch TensorListReserve TensorListResize
+TensorListScatter TensorListScatterIntoExistingList TensorListScatterV2 TensorListSetItem TensorListSplit
+TensorListStack
+"""
+_SPARSE_AND_RAGGED_TENSORS_SETS = """
+DenseToDenseSetOperation DenseToSparseSetOperation DeserializeManySparse DeserializeSparse NearestNeighbors
+RaggedCross RaggedFillEmptyRows RaggedFillEmptyRowsGrad RaggedGather RaggedRange RaggedTensorFromVariant
+RaggedTensorToSparse RaggedTensorToTensor RaggedTensorToVariant RaggedTensorToVariantGradient
+SerializeManySparse SerializeSparse SetSize SparseAdd SparseAddGrad SparseConcat SparseCross
+SparseCrossHashed SparseCrossV2 SparseDenseCwiseAdd SparseDenseCwiseDiv SparseDenseCwiseMul
+SparseFillEmptyRows SparseFillEmptyRowsGrad SparseReduceMax SparseReduceMaxSparse SparseReduceSum
+SparseReduceSumSparse SparseReorder SparseReshape SparseSlice SparseSliceGrad SparseSoftmax
+SparseSparseMaximum SparseSparseMinimum SparseSplit SparseTensorDenseAdd SparseTensorDenseMatMul
+SparseToDense SparseToSparseSetOperation
+"""
+_CAPTURED_TABLES_AND_VARIABLES_OF_ONE_CALL = """
+AssignAddVariableOp AssignSubVariableOp AssignVariableOp DisableCopyOnRead LookupTableFindV2
+LookupTableImportV2 LookupTableSizeV2 ReadVariableOp ResourceApplyAdaMax ResourceApplyAdadelta
+ResourceApplyAdagrad ResourceApplyAdagradDA ResourceApplyAdagradV2 ResourceApplyAdam
+ResourceApplyAdamWithAmsgrad ResourceApplyAddSign ResourceApplyCenteredRMSProp ResourceApplyFtrl
+ResourceApplyFtrlV2 ResourceApplyGradientDescent ResourceApplyKerasMomentum ResourceApplyMomentum
+ResourceApplyPowerSign ResourceApplyProximalAdagrad ResourceApplyProximalGradientDescent
+ResourceApplyRMSProp ResourceGather ResourceGatherNd ResourceScatterAdd ResourceScatterDiv
+ResourceScatterMax ResourceScatterMin ResourceScatterMul ResourceScatterNdAdd ResourceScatterNdMax
+ResourceScatterNdMin ResourceScatterNdSub ResourceScatterNdUpdate ResourceScatterSub ResourceScatterUpdate
+ResourceSparseApplyAdadelta ResourceSparseApplyAdagrad ResourceSparseApplyAdagradDA
+ResourceSparseApplyAdagradV2 ResourceSparseApplyCenteredRMSProp ResourceSparseApplyFtrl
+ResourceSparseApplyFtrlV2 ResourceSparseApplyKerasMomentum ResourceSparseApplyMomentum
+ResourceSparseApplyProximalAdagrad ResourceSparseApplyProximalGradientDescent ResourceSparseApplyRMSProp
+ResourceStridedSliceAssign VarHandleOp VarIsInitializedOp VariableShape
+"""
+_DATA_SETS_IN_MEMORY = """
+AnonymousRandomSeedGenerator AnonymousSeedGenerator AssertCardinalityDataset BatchDataset BatchDatasetV2
+ConcatenateDataset DatasetCardinality DatasetToSingleElement DeleteRandomSeedGenerator DeleteSeedGenerator
+DenseToSparseBatchDataset DirectedInterleaveDataset DummySeedGenerator FilterByLastComponentDataset
+FilterDataset FlatMapDataset GetElementAtIndex GroupByReducerDataset GroupByWindowDataset
+IgnoreErrorsDataset InterleaveDataset MapAndBatchDataset MapDataset MapDefun OptionsDataset
+PaddedBatchDataset PaddedBatchDatasetV2 ParallelBatchDataset ParallelFilterDataset ParallelInterleaveDataset
+ParallelInterleaveDatasetV2 ParallelInterleaveDatasetV3 ParallelInterleaveDatasetV4 ParallelMapDataset
+ParallelMapDatasetV2 PrefetchDataset RangeDataset RebatchDataset RebatchDatasetV2 ReduceDataset
+RepeatDataset SamplingDataset ScanDataset ShardDataset ShuffleAndRepeatDataset ShuffleAndRepeatDatasetV2
+ShuffleDataset ShuffleDatasetV2 ShuffleDatasetV3 SkipDataset SlidingWindowDataset SparseTensorSliceDataset
+TakeDataset TakeWhileDataset TensorDataset TensorSliceDataset UnbatchDataset UniqueDataset
+UnwrapDatasetVariant WindowDataset ZipDataset
+"""
+
+ALLOWED = frozenset(
+    name
+    for group in (
+        _ARRAYS,
+        _NUMBERS,
+        _NETWORKS,
+        _IMAGES,
+        _LINEAR_ALGEBRA,
+        _STRINGS,
+        _RANDOMNESS_FROM_A_SEED,
+        _CONTROL,
+        _LISTS_OF_TENSORS,
+        _SPARSE_AND_RAGGED_TENSORS_SETS,
+        _CAPTURED_TABLES_AND_VARIABLES_OF_ONE_CALL,
+        _DATA_SETS_IN_MEMORY,
+    )
+    for name in group.split()
+)
+"""The names of all operations that may travel."""

@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Python functions over tensors to leaves: traced once, to one concrete function of flat tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import tensorflow as tf
+
+from foedus.errors import CorruptDataError, FoedusError, TracingError, describe_line, is_users_code, place
+from foedus.frontends._jax_constants import warn_of_large
+from foedus.frontends._spreading import spreads
+from foedus.frontends._tensorflow_captures import Captures, Table, Variable, freeze, own_variables
+from foedus.frontends._tensorflow_effects import Effects
+from foedus.frontends._tensorflow_graph import Portable, imported, portable, resources
+from foedus.frontends._tensorflow_lines import complaint, users_line
+from foedus.frontends._tensorflow_values import (
+    flat_specs,
+    from_flat,
+    from_user,
+    result_specs,
+    result_type,
+    to_flat,
+    to_user,
+)
+from foedus.types import Function, Struct, Type
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TensorflowLeaf:
+    """The payload of a leaf.
+
+    Args:
+        name: What the user's function is called.
+        type: Its type.
+        function: The ``ConcreteFunction``, from flat tensors to flat tensors.
+        captures: What it captures.
+        portable: Its graph, with everything that it captures.
+    """
+
+    name: str
+    type: Function
+    function: Any
+    captures: Captures
+    portable: Portable
+    lowered: list[Any] = field(default_factory=list, repr=False)
+    """What ``as_jax`` gave, once it was asked."""
+
+    def run(self, plain: Any) -> Any:
+        """Applies it to a plain argument."""
+        flat = [] if self.type.parameter is None else list(to_flat(plain, self.type.parameter))
+        try:
+            return from_flat(iter(self.function(*flat)), self.type.result)
+        except tf.errors.OpError as error:
+            raise _shortened(error) from error
+
+
+def _shortened(error: Any) -> Exception:
+    """The same error without TensorFlow's stack; it knows the user's line that made the operation."""
+    short = type(error)(None, None, complaint(error))
+    short.users_line = users_line(error)
+    return short
+
+
+def trace(fn: Callable[..., Any], parameter: Type | None) -> TensorflowLeaf:
+    """Traces a function.
+
+    Args:
+        fn: The user's function; AutoGraph converts it, as ``tf.function`` does.
+        parameter: The type of its argument, None where it takes none.
+
+    Returns:
+        The leaf.
+
+    Raises:
+        TracingError: If TensorFlow or the language cannot make sense of it, or it is not pure.
+    """
+    name = str(getattr(fn, "__name__", type(fn).__name__))
+    spread = spreads(fn, parameter)
+    results: list[Type] = []
+    converted = tf.__internal__.autograph.tf_convert(fn, tf.__internal__.autograph.control_status_ctx(), True)
+
+    def flat(*tensors: Any) -> list[Any]:
+        with own_variables():
+            value = converted(*_arguments(iter(tensors), parameter, spread=spread))
+            results.append(result_type(value))
+            return list(from_user(value))
+
+    specs = [] if parameter is None else list(flat_specs(parameter))
+    try:
+        function = tf.function(flat, autograph=False).get_concrete_function(*specs)
+    except FoedusError:
+        raise
+    except Exception as error:
+        raise TracingError(
+            f"TensorFlow cannot trace {name!r}",
+            found=f"{type(error).__name__}: {complaint(error)}",
+            expected=f"a function of {parameter}" if parameter else "a function",
+            at=users_line(error) or place(),
+        ) from error
+    effects = Effects(function.graph.as_graph_def())
+    _refuse_chance(function, effects, name)
+    captures = freeze(function, effects, len(specs), name)
+    leaf = portable(function, captures, len(specs))
+    warn_of_large(_constants(captures), name)
+    return TensorflowLeaf(name, Function(parameter, results[-1]), function, captures, leaf)
+
+
+def _arguments(flat: Iterator[Any], parameter: Type | None, *, spread: bool) -> list[Any]:
+    if parameter is None:
+        return []
+    if spread and isinstance(parameter, Struct):
+        return [to_user(flat, t) for _, t in parameter.fields]
+    return [to_user(flat, parameter)]
+
+
+def _constants(captures: Captures) -> Iterator[Any]:
+    for content in captures.contents:
+        if isinstance(content, Variable):
+            yield content.value
+        elif not isinstance(content, Table) and content.dtype not in (tf.variant, tf.string):
+            yield content.numpy()
+
+
+def _refuse_chance(function: Any, effects: Effects, name: str) -> None:
+    node = effects.chance()
+    if node is None:
+        return
+    raise TracingError(
+        f"The TensorFlow code {name!r} draws random numbers that no key determines",
+        found=node.op,
+        expected="a pure function: the same whenever it is run, and wherever",
+        at=_line_of(function, node.name) or place(),
+        hint="use tf.random.stateless_uniform and its kin, with a key as seed: tf.bitcast(key, tf.int32) of "
+        "one that federated_key gives; give a data set that is shuffled a seed",
+    )
+
+
+def _line_of(function: Any, node: str) -> str | None:
+    """The user's line that made an operation of the main graph."""
+    operations = {operation.name: operation for operation in function.graph.get_operations()}
+    if node not in operations:
+        return None
+    frames = [frame for frame in operations[node].traceback if is_users_code(frame.filename)]
+    return describe_line(frames[-1].filename, frames[-1].lineno) if frames else None
+
+
+def load(graph: Any, type_: Function) -> TensorflowLeaf:
+    """Makes a leaf of a graph that was read.
+
+    Args:
+        graph: The ``GraphDef``; see ``_tensorflow_graph``.
+        type_: The leaf's type.
+
+    Returns:
+        The leaf.
+
+    Raises:
+        CorruptDataError: If the graph has another type.
+    """
+    contents = tuple(resources(graph))
+    made = [content.make() for content in contents]
+    specs = [] if type_.parameter is None else list(flat_specs(type_.parameter))
+    wanted = list(result_specs(type_.result))
+
+    def stored(*tensors: Any) -> list[Any]:
+        results = imported(graph, tensors, [handle for _, handle in made], len(wanted))
+        for result, spec in zip(results, wanted, strict=True):
+            if result.dtype != spec.dtype or not spec.shape.is_compatible_with(result.shape):
+                raise CorruptDataError(
+                    "The stored leaf cannot be read",
+                    found=f"the result {result.dtype.name}{result.shape} where {spec} should be",
+                    expected=f"code of type {type_}",
+                    at=place(),
+                )
+        return [tf.ensure_shape(r, s.shape) for r, s in zip(results, wanted, strict=True)]
+
+    function = tf.function(stored, autograph=False).get_concrete_function(*specs)
+    names = tuple(f"resource_{i}" for i in range(len(contents)))
+    captures = Captures(names, contents, tuple(h for _, h in made), tuple(kept for kept, _ in made))
+    return TensorflowLeaf("a loaded leaf", type_, function, captures, Portable(graph, None))

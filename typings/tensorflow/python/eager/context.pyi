@@ -1,0 +1,6 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+
+from typing import Any
+
+def context() -> Any: ...
