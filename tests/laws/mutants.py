@@ -158,9 +158,9 @@ def a_piece_is_folded_twice(original: Any) -> Any:
     return lambda spans, piece, pieces: original(spans, 0, pieces)
 
 
-@mutant(f"{COLUMNS}:_copied", "padded_batches", 33, laws.reads_in_pieces)
+@mutant(f"{COLUMNS}:_copy", "padded_batches", 33, laws.reads_in_pieces)
 def a_piece_has_the_rows_of_another(original: Any) -> Any:
-    return lambda column, start, rows, length: original(column, start * 0, rows, length)
+    return lambda columns, copies, start, rows: original(columns, copies, start * 0, rows)
 
 
 @mutant(f"{LOCAL}:_wait", "mean_of_vectors", 33)

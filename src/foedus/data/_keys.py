@@ -37,12 +37,15 @@ def derive_key(*parts: ClientId | bytes) -> Key:
     Returns:
         uint32[2]: the first eight bytes of BLAKE2b over the parts, little endian.
     """
-    digest = blake2b(digest_size=8)
-    for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
-        sort = b"i" if isinstance(part, int | np.integer) else b"s" if isinstance(part, str) else b"b"
-        digest.update(sort + len(data).to_bytes(8, "little") + data)
+    digest = blake2b(b"".join(map(_framed, parts)), digest_size=8)
     return np.frombuffer(digest.digest(), dtype="<u4").astype(np.uint32)
+
+
+def _framed(part: ClientId | bytes) -> bytes:
+    """A part with its kind and its length."""
+    data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+    sort = b"i" if isinstance(part, int | np.integer) else b"s" if isinstance(part, str) else b"b"
+    return sort + len(data).to_bytes(8, "little") + data
 
 
 def client_key(server_key: ArrayLike, client: ClientId, purpose: str) -> Key:
@@ -61,8 +64,13 @@ def client_key(server_key: ArrayLike, client: ClientId, purpose: str) -> Key:
 
 def client_keys(server_key: ArrayLike, clients: Iterable[ClientId], purpose: str) -> Key:
     """``client_key`` of several clients: uint32[clients,2]."""
-    keys = [client_key(server_key, client, purpose) for client in clients]
-    return np.array(keys, dtype=np.uint32).reshape(-1, 2)
+    start = blake2b(_framed(np.asarray(server_key, dtype="<u4").tobytes()), digest_size=8)
+    end, found = _framed(purpose), bytearray()
+    for client in clients:
+        digest = start.copy()
+        digest.update(_framed(client) + end)
+        found += digest.digest()
+    return np.frombuffer(bytes(found), dtype="<u4").astype(np.uint32).reshape(-1, 2)
 
 
 def half_bits(size: int) -> int:

@@ -20,6 +20,7 @@ from foedus.data import (
     Cohort,
     Elements,
     Filter,
+    Map,
     Ragged,
     Shuffle,
     Span,
@@ -29,6 +30,8 @@ from foedus.data import (
     flat_columns,
     map_columns,
 )
+from foedus.foreign import NoJax, kind
+from foedus.ir import Foreign
 from foedus.types import STRING, Sequence, Struct, Tensor, Type, walk
 
 SLACK = 512
@@ -200,9 +203,9 @@ class _ToRead:
         rows = _rows_of(ragged)
         length = bucket(max(int(rows[piece].sum()) for piece in pieces) + SLACK)
         start = ragged.first if ragged.rows is None else ragged.rows[ragged.first]
-        columns = map_columns(
-            lambda column: jax.device_put(_copied(column, start[own], rows[own], length)), ragged.columns
-        )
+        copies = map_columns(lambda c: np.empty((length, *c.shape[1:]), c.dtype), ragged.columns)
+        _copy(flat_columns(ragged.columns), flat_columns(copies), start[own], rows[own])
+        columns = map_columns(jax.device_put, copies)
         first = np.zeros(len(rows), np.int64)
         first[own] = np.cumsum(np.concatenate([[0], ragged.count[own]]))[:-1]
         return _arguments(ragged, columns, first, self._offsets(pieces, own), self.keys)
@@ -225,15 +228,15 @@ def _rows_of(ragged: Ragged) -> np.ndarray[Any, Any]:
     return ragged.rows[ragged.first + ragged.count] - ragged.rows[ragged.first]
 
 
-def _copied(column: Any, start: Any, rows: Any, length: int) -> np.ndarray[Any, Any]:
-    """Rows of a column, one member after another, with zeros up to ``length``."""
-    copy = np.empty((length, *column.shape[1:]), column.dtype)
+def _copy(columns: list[Any], copies: list[Any], start: Any, rows: Any) -> None:
+    """Copies rows, one member after another, and fills up with zeros."""
     at = 0
     for a, n in zip(start.tolist(), rows.tolist(), strict=True):
-        copy[at : at + n] = column[a : a + n]
+        for column, copy in zip(columns, copies, strict=True):
+            copy[at : at + n] = column[a : a + n]
         at += n
-    copy[at:] = 0
-    return copy
+    for copy in copies:
+        copy[at:] = 0
 
 
 def _arguments(ragged: Ragged, columns: Any, first: Any, rows: Any, keys: Any) -> tuple[Any, ...]:
@@ -271,9 +274,18 @@ def _fixed(template: Any) -> Iterator[Any]:
 
 def reason_against_columns(cohort: Cohort) -> str | None:
     """Why the values of a cohort cannot be in compiled code, or None if they can."""
-    if any(_is_shuffled_before_filtered(ragged) for ragged in _raggeds(cohort.value)):
-        return "there are sequences that are filtered after they are shuffled"
+    for ragged in _raggeds(cohort.value):
+        if _is_shuffled_before_filtered(ragged):
+            return "there are sequences that are filtered after they are shuffled"
+        for transform in ragged.transforms[_after_filters(ragged) :]:
+            mapped = _lowered(transform.function) if isinstance(transform, Map) else None
+            if isinstance(mapped, NoJax):
+                return mapped.reason
     return _reason_against_type(cohort.type)
+
+
+def _lowered(function: Foreign) -> Any:
+    return kind(function.kind).as_jax(function.payload)
 
 
 @lru_cache(maxsize=256)

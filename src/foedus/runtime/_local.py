@@ -13,7 +13,6 @@ from threading import Lock
 from typing import Any, final
 
 import jax
-import numpy as np
 
 from foedus.data import ClientId, Tiers, from_result, members_of, to_argument
 from foedus.errors import FoedusError, TracingError, failing_line, place
@@ -137,7 +136,7 @@ class LocalRuntime:
             The program.
         """
         leaves, structure = jax.tree.flatten(arguments)
-        shapes = tuple((np.shape(leaf), leaf.dtype) for leaf in leaves)
+        shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         with self._lock:
             slot = self._compiled.setdefault((key, structure, shapes), _Slot())
             self._compiled.move_to_end((key, structure, shapes))

@@ -224,6 +224,7 @@ class ClientData:
         if isinstance(self._store, Resident):
             return self
         read = self._store.read(self._positions())
+        read = replace(read, columns=map_columns(np.asarray, read.columns))
         chosen = {client: i for i, client in enumerate(self.ids)}
         return replace(self, _store=Resident(self.ids, read), _chosen=chosen)
 

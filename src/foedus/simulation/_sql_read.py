@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import local
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -28,6 +29,8 @@ _BY_CLIENT = (
     "SELECT serialized_example_proto FROM examples WHERE client_id = ? AND split_name = ? ORDER BY rowid"
 )
 _DAMAGED = "the file is damaged: fetch it again"
+_READ_AT_ONCE = 2**28
+"""Cohorts of more bytes than this are read client by client, when they are needed."""
 _BY_ROW = "SELECT serialized_example_proto FROM examples WHERE rowid = ?"
 
 
@@ -95,6 +98,67 @@ def _rows_of_clients(connection: sqlite3.Connection, split: str) -> dict[ClientI
 
 
 @final
+class ClientReader:
+    """Reads clients when they are asked for, and remembers the last one; for one or several threads.
+
+    Args:
+        store: Where they are.
+        chosen: int64[n], which clients.
+        first: int64[n], the row at which each begins.
+    """
+
+    def __init__(self, store: SqlStore, chosen: Array, first: Array) -> None:
+        self._store, self._chosen, self._first = store, chosen, first
+        self.total = int(store.counts[chosen].sum())
+        self._last = local()
+
+    def client_at(self, row: int) -> tuple[int, tuple[Array, ...]]:
+        """The first row of the client that has a row, and its columns."""
+        # Clients without examples begin where the next one does.
+        which = int(np.searchsorted(self._first, row, side="right")) - 1
+        if getattr(self._last, "which", None) != which:
+            self._last.columns = self._store.rows_of(self._chosen[which : which + 1])
+            self._last.which = which
+        return int(self._first[which]), self._last.columns
+
+
+@final
+class LazyColumn:
+    """One column of the examples of many clients, as much of an array as readers of columns need.
+
+    Args:
+        reader: Reads clients.
+        field: Which column.
+        like: A column of the same dtype and shape of rows.
+    """
+
+    def __init__(self, reader: ClientReader, field: int, like: Array) -> None:
+        self._reader, self._field = reader, field
+        self.dtype, self.shape = like.dtype, (reader.total, *like.shape[1:])
+        self.nbytes = reader.total * like.nbytes
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: int | slice) -> Any:
+        if not isinstance(which, slice):
+            start, columns = self._reader.client_at(int(which))
+            return columns[self._field][which - start]
+        begin, end, step = which.indices(len(self))
+        assert step == 1, "columns are read in runs of rows; please report"
+        parts = [np.empty((0, *self.shape[1:]), self.dtype)]
+        while begin < end:
+            start, columns = self._reader.client_at(begin)
+            part = columns[self._field][begin - start : end - start]
+            parts.append(part)
+            begin += len(part)
+        return np.concatenate(parts) if len(parts) != 2 else parts[1]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self[:], dtype=dtype)
+
+
+@final
 @dataclass(frozen=True, slots=True, eq=False)
 class SqlStore:
     """One split of a file.
@@ -118,7 +182,18 @@ class SqlStore:
     rows: Mapping[ClientId, Array] | None
 
     def read(self, chosen: Array) -> Ragged:
-        """See ``Store``."""
+        """See ``Store``. More than fits well into memory is read when it is needed."""
+        count = self.counts[chosen]
+        first = np.cumsum(count) - count
+        one = empty_columns(self.fields, 1)
+        if int(count.sum()) * sum(column.nbytes for column in one) <= _READ_AT_ONCE:
+            return Ragged(self.element, self.rows_of(chosen), first, count)
+        reader = ClientReader(self, chosen, first)
+        columns = tuple(LazyColumn(reader, i, column) for i, column in enumerate(one))
+        return Ragged(self.element, columns, first, count)
+
+    def rows_of(self, chosen: Array) -> tuple[Array, ...]:
+        """The examples of some clients, one client after another, one column for each field."""
         count = self.counts[chosen]
         first = np.cumsum(count) - count
         total = int(count.sum())
@@ -130,7 +205,7 @@ class SqlStore:
                     connection, self.ids[position], tuple(c[start : start + size] for c in columns)
                 )
                 advance(size)
-        return Ragged(self.element, columns, first, count)
+        return columns
 
     def _read_client(
         self, connection: sqlite3.Connection, client: ClientId, columns: tuple[Array, ...]
