@@ -26,11 +26,9 @@ check: $(VENV)/.has-dev  ## Format, lint, types, layers, spelling, suppressions.
 	$(BIN)/typos
 	$(BIN)/python tools/suppressions.py
 
-bench: $(VENV)/.has-base  ## Measure the compiler and, where the workloads' data are in BENCH_HOME/data, rounds of training.
+bench: $(VENV)/.has-base  ## Measure the compiler and, where there are data, rounds of training beside those of peers.
 	$(BIN)/python benchmarks/compiler.py
-	@if [ -d "$${BENCH_HOME:-$$HOME/.cache/foedus-bench}/data" ]; \
-	then for w in W1 W2 W3 W4; do $(BIN)/python benchmarks/rounds.py --workload $$w; done; \
-	else echo "No workloads in BENCH_HOME/data; benchmarks/rounds.py says what it needs."; fi
+	$(BIN)/python benchmarks/compare.py
 
 docs: $(VENV)/.has-docs  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict

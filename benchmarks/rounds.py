@@ -2,11 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seconds a round of federated averaging: prints one JSON line.
 
-The data are synthetic clients in the folder BENCH_HOME/data: img_x.npy, img_y.npy, img_off.npy (images),
-text_x.npy, text_y.npy,
-text_off.npy (sequences), and init_softmax.npz, init_cnn.npz, init_lstm.npz (initial weights a0, a1, ...).
-``x`` has all examples, one
-client after another; ``off`` says where each client begins.
+The workloads and the data that they need are in workload_data.py. The final weights go to
+BENCH_HOME/data/final, where those of other programs can be compared with them. The first round is shorter
+where an earlier run has left its compiled programs on disk; with FOEDUS_CACHE_DIR= (empty) none are used.
 """
 
 from __future__ import annotations
@@ -15,26 +13,18 @@ import argparse
 import json
 import os
 import resource
+import threading
 import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from workload_data import DATA, WORKLOADS, Workload
 
-WORKLOADS = {
-    "W1": {"model": "softmax", "pool": 340, "cohort": 10, "rate": 0.1, "batch": 20, "rounds": 60, "warm": 10},
-    "W2": {
-        "model": "softmax",
-        "pool": 3400,
-        "cohort": 1000,
-        "rate": 0.1,
-        "batch": 20,
-        "rounds": 8,
-        "warm": 2,
-    },
-    "W3": {"model": "cnn", "pool": 340, "cohort": 10, "rate": 0.1, "batch": 20, "rounds": 8, "warm": 3},
-    "W4": {"model": "lstm", "pool": 100, "cohort": 10, "rate": 1.0, "batch": 4, "rounds": 6, "warm": 2},
-}
-HOME = Path(os.environ.get("BENCH_HOME", Path.home() / ".cache/foedus-bench"))
+WAYS = ("models", "operators", "keras")
+_ALL_WAYS = ("W1", "W2")
+"""The workloads that are written in every way."""
 
 
 def process_start() -> float:
@@ -52,85 +42,133 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--workload", choices=WORKLOADS, default="W1", help="W1, W2: softmax; W3: CNN; W4: LSTM"
+        "--workload",
+        choices=WORKLOADS,
+        default="W1",
+        help="W1, W2: softmax; W3: CNN; W4: LSTM; W5: softmax, very many clients, images as bytes",
     )
+    parser.add_argument("--way", choices=WAYS, default="models", help="how it is written; W1 and W2 only")
     parser.add_argument(
         "--rounds", type=int, help="rounds, the warm-up included; by default the workload's own"
     )
+    parser.add_argument("--cohort", type=int, help="clients a round; by default the workload's own")
     parser.add_argument("--workers", type=int, help="clients that run at the same time")
     parser.add_argument("--together", type=int, help="runs of clients that are folded as one batch")
     parser.add_argument(
         "--no-dropout", action="store_true", help="leave dropout out, to compare weights exactly"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.way != "models" and options.workload not in _ALL_WAYS:
+        parser.error(f"--way {options.way} is there for {' and '.join(_ALL_WAYS)} only")
+    return options
 
 
-def client_data(model: str):
-    """All clients, in memory."""
-    from foedus import simulation
+@dataclass
+class AnonymousMemory:
+    """Watches how much memory this process has that no file stands behind; Linux only.
 
-    kind = "text" if model == "lstm" else "img"
+    Args:
+        peak_mb: The most that was seen.
+    """
 
-    def load(name: str):
-        return np.load(HOME / "data" / f"{kind}_{name}.npy")
+    peak_mb: float | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
 
-    offsets = load("off")
-    owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    return simulation.ClientData.from_arrays({"x": load("x"), "y": load("y")}, owners)
+    def watch(self) -> None:
+        """Looks every 50 ms, until ``stop``."""
+        status = Path("/proc/self/status")
+        while status.exists():
+            kilobytes = next(
+                int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("RssAnon")
+            )
+            self.peak_mb = max(self.peak_mb or 0.0, kilobytes / 1024)
+            if self._stop.wait(0.05):
+                return
+
+    def stop(self) -> None:
+        """Ends the watch."""
+        self._stop.set()
+
+
+@dataclass
+class Measured:
+    """Rounds that were run.
+
+    Args:
+        seconds: How long each took.
+        examples: How many examples its clients had.
+        first_s: From the start of the process to the end of the first round.
+        weights: The final weights.
+        note: How the runtime ran them.
+    """
+
+    seconds: list[float]
+    examples: list[int]
+    first_s: float
+    weights: list[Any]
+    note: str
+
+
+def run(workload: Workload, options: argparse.Namespace, started: float) -> Measured:
+    """Runs the rounds."""
+    import jax
+    from workload_clients import clients
+    from workload_ways import by_keras, by_models, by_operators
+
+    import foedus as fd
+
+    runtime = fd.runtime.local(workers=options.workers, together=options.together)
+    fd.set_default_runtime(runtime)
+    data = clients(workload)
+    if options.way == "models":
+        way = by_models(workload, data.element_type, dropout=not options.no_dropout)
+    else:
+        way = {"operators": by_operators, "keras": by_keras}[options.way](workload, data.element_type)
+    state, seconds, examples, first = way.start, [], [], 0.0
+    for number in range(1, workload.rounds + 1):
+        chosen = workload.drawn(number)
+        begin = time.perf_counter()
+        cohort = data.cohort(chosen)
+        state = jax.block_until_ready(way.step(state, cohort))
+        seconds.append(time.perf_counter() - begin)
+        first = first or time.time() - started
+        examples.append(int(cohort.value.count.sum()))
+    note = "; ".join(map(str, runtime.schedules))
+    return Measured(seconds, examples, first, way.weights(state), note)
 
 
 def main() -> None:
     started, options = process_start(), parse()
-    workload = WORKLOADS[options.workload]
-    import optax
-    from workload_models import apply_of, loss
-
-    import foedus as fd
-    from foedus import learning
-
-    runtime = fd.runtime.local(workers=options.workers, together=options.together)
-    fd.set_default_runtime(runtime)
-    data = client_data(workload["model"])
-    archive = np.load(HOME / "data" / f"init_{workload['model']}.npz")
-    weights = [archive[f"a{i}"] for i in range(len(archive.files))]
-    model = learning.models.from_jax(
-        apply_of(workload["model"], dropout=not options.no_dropout),
-        init=weights,
-        loss=loss,
-        example=data.element_type,
-        coupled=False,
-    )
-    process = learning.algorithms.fed_avg(
-        model,
-        client_optimizer=optax.sgd(workload["rate"]),
-        batches=learning.Batches(size=workload["batch"], shuffle=False),
-    )
-    rounds = options.rounds or workload["rounds"]
-    state, times, first = process.initialize(), [], 0.0
-    for number in range(1, rounds + 1):
-        chosen = np.random.RandomState(1000 + number).choice(
-            workload["pool"], workload["cohort"], replace=False
-        )
-        begin = time.perf_counter()
-        state = process.next(state, data.cohort(chosen.tolist())).state
-        times.append(time.perf_counter() - begin)
-        first = first or time.time() - started
-    seconds = float(np.median(times[min(workload["warm"], rounds - 1) :]))
-    final = HOME / "data" / "final"
-    final.mkdir(exist_ok=True)
-    path = final / f"foedus-{options.workload}.npz"
-    np.savez(path, *state.weights.trainable)
+    own = WORKLOADS[options.workload]
+    workload = replace(own, rounds=options.rounds or own.rounds, cohort=options.cohort or own.cohort)
+    memory = AnonymousMemory()
+    watch = threading.Thread(target=memory.watch)
+    watch.start()
+    try:
+        measured = run(workload, options, started)
+    finally:
+        memory.stop()
+        watch.join()
+    warm = min(workload.warm, workload.rounds - 1)
+    seconds = float(np.median(measured.seconds[warm:]))
+    each = np.array(measured.seconds[warm:]) / np.array(measured.examples[warm:])
+    name = "foedus" if options.way == "models" else f"foedus-{options.way}"
+    path = DATA / "final" / f"{name}-{options.workload}.npz"
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, *measured.weights)
     result = {
-        "peer": "foedus",
+        "peer": name,
         "workload": options.workload,
-        "rounds": rounds,
+        "rounds": workload.rounds,
         "seconds_per_round": round(seconds, 6),
-        "clients_per_s": round(workload["cohort"] / seconds, 1),
-        "first_round_s": round(first, 2),
+        "clients_per_s": round(workload.cohort / seconds, 1),
+        "microseconds_per_example": round(float(np.median(each)) * 1e6, 4),
+        "first_round_s": round(measured.first_s, 2),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_anonymous_mb": None if memory.peak_mb is None else round(memory.peak_mb),
         "weights": str(path),
-        "note": "; ".join(map(str, runtime.schedules)),
-        "times": [round(t, 5) for t in times],
+        "note": measured.note,
+        "times": [round(t, 5) for t in measured.seconds],
     }
     print(json.dumps(result), flush=True)
 

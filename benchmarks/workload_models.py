@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -14,6 +17,10 @@ DROPPED = (0.25, 0.5)
 
 def softmax(weights, x):
     return x.reshape(x.shape[0], -1) @ weights[0] + weights[1]
+
+
+def softmax_of_bytes(weights, x):
+    return softmax(weights, x.astype(jnp.float32) / 255)
 
 
 def _convolution(x, kernel, bias):
@@ -63,11 +70,11 @@ def lstm(weights, x):
     return x @ weights[7] + weights[8]
 
 
-def apply_of(model, *, dropout):
+def apply_of(model: str, *, dropout: bool) -> Callable[..., Any]:
     """The function of a workload's model."""
     if model == "cnn":
         return _cnn(dropout)
-    return {"softmax": softmax, "lstm": lstm}[model]
+    return {"softmax": softmax, "softmax_of_bytes": softmax_of_bytes, "lstm": lstm}[model]
 
 
 def loss(predictions, labels):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final, cast, final
 
 from foedus.data import argument_type
@@ -20,6 +21,7 @@ from foedus.lang._trace import (
     parameter_names,
     to_function,
     to_node,
+    to_program,
 )
 from foedus.types import Function, PythonValue, Struct, Type, to_type, walk
 
@@ -102,8 +104,9 @@ class Computation:
 class PolymorphicComputation:
     """A computation for arguments of any type: traced anew for each."""
 
-    def __init__(self, fn: LocalFunction) -> None:
+    def __init__(self, fn: LocalFunction, trace: Callable[..., Node]) -> None:
         self._fn = fn
+        self._trace = trace
         self._parameters = parameter_names(fn)
         self._traced: dict[tuple[object, ...], Computation] = {}
 
@@ -121,7 +124,7 @@ class PolymorphicComputation:
         )
         found = self._traced.get((parameter, containers))
         if found is None:
-            found = _closed(self._fn, parameter)
+            found = _closed(self._fn, parameter, self._trace)
             if len(self._traced) >= _MOST_KEPT:
                 self._traced.pop(next(iter(self._traced)))
             self._traced[(parameter, containers)] = found
@@ -174,10 +177,12 @@ def _note_tracing(fn: LocalFunction, types: tuple[Type, ...]) -> None:
         _times_traced.pop(next(iter(_times_traced)))
 
 
-def _trace(fn: LocalFunction, specs: tuple[object, ...]) -> Computation | PolymorphicComputation:
+def _traced(
+    fn: LocalFunction, specs: tuple[object, ...], trace: Callable[..., Node]
+) -> Computation | PolymorphicComputation:
     names = parameter_names(fn)
     if names and not specs:
-        return PolymorphicComputation(fn)
+        return PolymorphicComputation(fn, trace)
     if len(names) != len(specs):
         raise TracingError(
             f"The function {fn_name(fn)!r} has {len(names)} parameters and {len(specs)} types",
@@ -191,12 +196,12 @@ def _trace(fn: LocalFunction, specs: tuple[object, ...]) -> Computation | Polymo
         parameter: Type | None = Struct(tuple(zip(names, types, strict=True)))
     else:
         parameter = types[0] if types else None
-    return _closed(fn, parameter)
+    return _closed(fn, parameter, trace)
 
 
-def _closed(fn: LocalFunction, parameter: Type | None) -> Computation:
+def _closed(fn: LocalFunction, parameter: Type | None, trace: Callable[..., Node]) -> Computation:
     """The computation of a function, which uses no value of a computation around it."""
-    node = to_function(fn, parameter, fn_name(fn))
+    node = trace(fn, parameter, fn_name(fn))
     if free_names(node):
         raise TracingError(
             f"The computation {fn_name(fn)!r} uses a value of the computation around it",
@@ -223,11 +228,37 @@ def computation(*specs: object) -> Any:
     Raises:
         TracingError: If the function cannot become a program.
     """
+    return _decorated(specs, to_function)
+
+
+def program(*specs: object) -> Any:
+    """As ``computation``, for a function that is a program of the language, whatever its body does.
+
+    A body that neither uses an operator nor calls a computation is taken for local code by ``computation``.
+    Here it may return what it is given, or constants, strings among them.
+
+    Args:
+        *specs: Types, or whatever ``foedus.types.to_type`` accepts; or the function itself.
+
+    Returns:
+        A ``Computation``, a ``PolymorphicComputation``, or the decorator.
+
+    Raises:
+        TracingError: If the function cannot become a program.
+
+    Example:
+        >>> program(lambda: "hello")()
+        'hello'
+    """
+    return _decorated(specs, to_program)
+
+
+def _decorated(specs: tuple[object, ...], trace: Callable[..., Node]) -> Any:
     first = specs[0] if specs else None
     if callable(first) and not isinstance(first, type) and not hasattr(first, "dtype"):
-        return _trace(cast("LocalFunction", first), specs[1:])
+        return _traced(cast("LocalFunction", first), specs[1:], trace)
 
     def decorate(fn: LocalFunction) -> Computation | PolymorphicComputation:
-        return _trace(fn, specs)
+        return _traced(fn, specs, trace)
 
     return decorate

@@ -323,6 +323,23 @@ def to_function(fn: object, parameter: Type | None, what: str) -> Node:
                 return kind("jax").trace(fn, parameter)
         except LanguageUsed:
             pass
+    return to_program(fn, parameter, what)
+
+
+def to_program(fn: LocalFunction, parameter: Type | None, what: str) -> Node:
+    """Traces a Python function as a program of the language, spreading a struct over its parameters.
+
+    Args:
+        fn: The function.
+        parameter: The type it will be applied to, None for nothing.
+        what: What it is for, for the error's text.
+
+    Returns:
+        The program.
+
+    Raises:
+        TracingError: If it takes another number of arguments, or cannot be traced.
+    """
     names = parameter_names(fn)
     return trace_language(fn, parameter, spread=_spread(names, parameter, fn, what))
 

@@ -48,24 +48,24 @@ def deal(bounds: np.ndarray[Any, Any], work: np.ndarray[Any, Any], workers: int,
     Returns:
         Who does what.
     """
-    total = np.concatenate([[0], np.cumsum(work, dtype=np.float64)])
-    load = total[bounds[1:]] - total[bounds[:-1]]
+    edges = bounds.tolist()
+    load = np.add.reduceat(work, bounds[:-1]).tolist()
     free = [(0.0, worker) for worker in range(workers)]
     taken: list[list[int]] = [[] for _ in range(workers)]
-    for run in np.argsort(-load, kind="stable"):
+    for run in sorted(range(len(load)), key=load.__getitem__, reverse=True):
         while True:
             done, worker = heapq.heappop(free)
             if len(taken[worker]) < slots:
                 break
-        taken[worker].append(int(run))
-        heapq.heappush(free, (done + float(load[run]), worker))
-    runs = np.zeros((len(load), 2), np.int32)
-    spans = [np.zeros((slots, 3), np.int32) for _ in range(workers)]
+        taken[worker].append(run)
+        heapq.heappush(free, (done + load[run], worker))
+    runs = [(0, 0)] * len(load)
+    spans = [[(0, 0, 0)] * slots for _ in range(workers)]
     for worker, own in enumerate(taken):
         for slot, run in enumerate(sorted(own)):
             runs[run] = worker, slot
-            spans[worker][slot] = bounds[run], bounds[run], bounds[run + 1]
-    return Deal(spans, runs)
+            spans[worker][slot] = edges[run], edges[run], edges[run + 1]
+    return Deal([np.array(own, np.int32) for own in spans], np.array(runs, np.int32))
 
 
 @final

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -116,6 +117,7 @@ class Order:
 jax.tree_util.register_dataclass(Order)
 
 
+@lru_cache(maxsize=STRANDS)
 def pairs_of(count: int) -> np.ndarray[Any, Any]:
     """What is merged with what, level by level, of ``count`` results; an odd one goes up as it is (spec,
     N3)."""
