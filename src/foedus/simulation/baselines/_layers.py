@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 
 def he_normal(key: Any, *shape: int) -> Any:
@@ -26,9 +27,28 @@ def he_normal(key: Any, *shape: int) -> Any:
     return jax.random.normal(key, shape, dtype=jnp.float32) * jnp.float32(math.sqrt(2 / fan_in))
 
 
+def small_network(key: Any, *, flat: int, classes: int) -> dict[str, Any]:
+    """The first weights of two convolutions of 16 and 32 filters, a hidden layer of 64 units, and an output.
+
+    Args:
+        key: A key of JAX's.
+        flat: How many values the second convolution leaves of an image.
+        classes: How many outputs there are.
+
+    Returns:
+        Kernels and biases by layer.
+    """
+    first, second, hidden, output = jax.random.split(key, 4)
+    return {
+        "conv_1": {"kernel": he_normal(first, 3, 3, 1, 16), "bias": jnp.zeros(16, jnp.float32)},
+        "conv_2": {"kernel": he_normal(second, 3, 3, 16, 32), "bias": jnp.zeros(32, jnp.float32)},
+        "hidden": {"kernel": he_normal(hidden, flat, 64), "bias": jnp.zeros(64, jnp.float32)},
+        "output": {"kernel": he_normal(output, 64, classes), "bias": jnp.zeros(classes, jnp.float32)},
+    }
+
+
 def convolution(x: Any, kernel: Any, bias: Any) -> Any:
-    """A convolution without padding, as one matrix product over patches, which XLA does well inside loops on
-    a CPU.
+    """A convolution without padding.
 
     Args:
         x: float32[rows, height, width, channels].
@@ -38,17 +58,13 @@ def convolution(x: Any, kernel: Any, bias: Any) -> Any:
     Returns:
         float32[rows, height - size + 1, width - size + 1, filters].
     """
-    size = kernel.shape[0]
-    height, width = x.shape[1] - size + 1, x.shape[2] - size + 1
-    shifted = [x[:, i : i + height, j : j + width, :] for i in range(size) for j in range(size)]
-    return jnp.concatenate(shifted, axis=-1) @ kernel.reshape(-1, kernel.shape[-1]) + bias
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=layout) + bias
 
 
 def max_pool(x: Any) -> Any:
     """The maximum of every two by two pixels; an odd last row or column is left out."""
-    rows, height, width, channels = x.shape
-    even = x[:, : height // 2 * 2, : width // 2 * 2]
-    return even.reshape(rows, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
 
 
 def dropout(x: Any, key: Any, rate: float) -> Any:

@@ -7,11 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from foedus import learning
-from foedus.simulation.baselines._layers import convolution, dropout, he_normal, max_pool, random_shift
+from foedus.simulation.baselines._layers import convolution, dropout, max_pool, random_shift, small_network
 from foedus.simulation.datasets import digits
 
 __all__ = ["model", "training"]
@@ -21,13 +20,7 @@ _DROPPED = 0.3
 
 
 def _init(key: Any) -> dict[str, Any]:
-    first, second, hidden, output = jax.random.split(key, 4)
-    return {
-        "conv_1": {"kernel": he_normal(first, 3, 3, 1, 16), "bias": jnp.zeros(16, jnp.float32)},
-        "conv_2": {"kernel": he_normal(second, 3, 3, 16, 32), "bias": jnp.zeros(32, jnp.float32)},
-        "hidden": {"kernel": he_normal(hidden, 128, 64), "bias": jnp.zeros(64, jnp.float32)},
-        "output": {"kernel": he_normal(output, 64, _CLASSES), "bias": jnp.zeros(_CLASSES, jnp.float32)},
-    }
+    return small_network(key, flat=128, classes=_CLASSES)
 
 
 def _apply(weights: Any, pixels: Any, key: Any, training: bool) -> Any:
