@@ -76,9 +76,9 @@ def each_leaf(function: Callable[[Any], Any], tree: Any) -> Any:
 
 @mutant(f"{FUSED}:deal", "sum_of_integers_wraps", 33)
 def a_client_is_dropped(original: Any) -> Any:
-    def wrong(bounds: Any, work: Any, workers: int, slots: int) -> Any:
-        dealt = original(bounds, work, workers, slots)
-        dealt.spans[0][1, 2] -= 1
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        dealt = original(*arguments, **options)
+        dealt.spans[0][1, 0, 2] -= 1
         return dealt
 
     return wrong
@@ -86,9 +86,9 @@ def a_client_is_dropped(original: Any) -> Any:
 
 @mutant(f"{FUSED}:deal", "mean_of_vectors", 33)
 def a_client_counts_twice(original: Any) -> Any:
-    def wrong(bounds: Any, work: Any, workers: int, slots: int) -> Any:
-        dealt = original(bounds, work, workers, slots)
-        dealt.spans[0][1, 1] -= 1
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        dealt = original(*arguments, **options)
+        dealt.spans[0][1, 0, 1] -= 1
         return dealt
 
     return wrong
@@ -96,21 +96,26 @@ def a_client_counts_twice(original: Any) -> Any:
 
 @mutant(f"{FUSED}:deal", "aggregate_that_does_not_commute", 33)
 def partial_results_are_mixed_up(original: Any) -> Any:
-    def wrong(bounds: Any, work: Any, workers: int, slots: int) -> Any:
-        dealt = original(bounds, work, workers, slots)
-        return replace(dealt, runs=dealt.runs[::-1])
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        dealt = original(*arguments, **options)
+        return replace(dealt, groups=dealt.groups[::-1])
 
     return wrong
 
 
 @mutant(f"{PASS}:_merged", "aggregate_that_does_not_commute", 33)
 def partial_results_are_merged_the_wrong_way_round(original: Any) -> Any:
-    return lambda both, run, order: original(lambda one, other: both(other, one), run, order)
+    return lambda both, group, order: original(lambda one, other: both(other, one), group, order)
 
 
-@mutant(f"{FUSED}:pairs_of", "sum_of_floats", 33)
-def a_partial_result_is_forgotten(original: Any) -> Any:
+@mutant(f"{FUSED}:pairs_of", "aggregate_that_shows_the_grouping", 33)
+def partial_results_are_merged_in_another_order(original: Any) -> Any:
     return lambda count: original(count)[::-1]
+
+
+@mutant(f"{FUSED}:group_size", "aggregate_that_shows_the_grouping", 33)
+def groups_are_no_parts_of_the_tree(original: Any) -> Any:
+    return lambda runs, workers: 3
 
 
 @mutant(f"{STAGES}:place_cohort", "aggregate_that_does_not_commute", 33, laws.ignores_order)

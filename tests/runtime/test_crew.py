@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import foedus as fd
 from foedus.data import cohort_of
 from foedus.errors import ArgumentError
-from foedus.runtime._crew import Crew, deal
+from foedus.runtime._crew import Crew, deal, group_size
 from foedus.runtime._pass import pairs_of, strands_of
 from foedus.types import int32, sequence
 
@@ -26,16 +26,25 @@ def test_every_run_is_dealt_once_and_no_worker_has_much_more(work: list[int], wo
     bounds = strands_of(len(work))
     runs = len(bounds) - 1
     workers = min(workers, runs)
-    slots = -(-runs // workers)
-    dealt = deal(bounds, np.array(work), workers, slots)
-    seen = [m for spans in dealt.spans for _, begin, end in spans for m in range(begin, end)]
+    size = group_size(runs, workers)
+    slots = -(-runs // (size * workers))
+    dealt = deal(bounds, np.array(work), workers=workers, slots=slots, size=size)
+    seen = [m for spans in dealt.spans for _, begin, end in spans.reshape(-1, 3) for m in range(begin, end)]
     assert sorted(seen) == list(range(len(work)))
-    for run, (worker, slot) in enumerate(dealt.runs):
-        assert tuple(dealt.spans[worker][slot]) == (bounds[run], bounds[run], bounds[run + 1])
-    load = [sum(sum(work[b:e]) for _, b, e in spans) for spans in dealt.spans]
-    longest = max(sum(work[b:e]) for b, e in itertools.pairwise(bounds))
-    # With a free slot, the longest first is at most a run over the mean; a full hand costs at most one more.
+    for run in range(runs):
+        worker, slot = dealt.groups[run // size]
+        assert tuple(dealt.spans[worker][slot, run % size]) == (bounds[run], bounds[run], bounds[run + 1])
+    load = [sum(sum(work[b:e]) for _, b, e in spans.reshape(-1, 3)) for spans in dealt.spans]
+    longest = max(sum(work[b:e]) for b, e in itertools.pairwise([*bounds[:-1:size], bounds[-1]]))
+    # With a free slot, the longest first is at most one over the mean; a full hand costs at most one more.
     assert max(load) <= sum(work) / workers + 2 * longest
+
+
+@given(st.integers(1, 32), st.integers(1, 9))
+def test_groups_are_parts_of_the_tree_and_leave_something_to_even_out(runs: int, workers: int):
+    size = group_size(runs, workers)
+    assert size.bit_count() == 1
+    assert size == 1 or runs >= 4 * size * workers
 
 
 @given(st.integers(1, 40))

@@ -4,6 +4,7 @@
 
 from foedus.learning import algorithms, metrics, models
 from foedus.learning._batches import Batches
+from foedus.learning._evaluation import gather_statistics, gradient_locally
 from foedus.learning._learning_process import LearningProcess, LearningState, compose
 from foedus.learning._stages import (
     ClientUpdate,
@@ -13,6 +14,7 @@ from foedus.learning._stages import (
     broadcast_weights,
     train_locally,
 )
+from foedus.learning._statistics import no_statistics, report
 
 __all__ = [
     "Batches",
@@ -25,7 +27,11 @@ __all__ = [
     "apply_update",
     "broadcast_weights",
     "compose",
+    "gather_statistics",
+    "gradient_locally",
     "metrics",
     "models",
+    "no_statistics",
+    "report",
     "train_locally",
 ]

@@ -118,7 +118,8 @@ def _rows(batch: Any) -> int:
     return batch.shape[0] if parts is None else max((_rows(part) for _, part in parts), default=0)
 
 
-def _all_finite(tree: Any) -> Any:
+def all_finite(tree: Any) -> Any:
+    """Whether every number of a tree is finite, bool[]."""
     return jax.tree.reduce(lambda all_, leaf: all_ & jnp.all(jnp.isfinite(leaf)), tree, jnp.bool_(True))
 
 
@@ -207,11 +208,25 @@ def train_locally(
         update = jax.tree.map(jnp.subtract, done.trainable, weights.trainable)
         any_examples = done.statistics[EXAMPLES] > 0
         weight = jnp.where(any_examples, _weight_of(weighting, report(model, done.statistics)), 0)
-        finite = _all_finite((update, weight))
-        return ClientUpdate(
-            *_zero_unless(finite, (update, weight, done.statistics)),
-            dropped=jnp.where(finite, 0, 1).astype(jnp.int32),
-        )
+        # The weights, not the update, so that what is sent need not be written down before it is added up.
+        finite = all_finite((done.trainable, weight))
+        return update_if(finite, update, weight, done.statistics)
+
+    return client_work(work, model, batches)
+
+
+def update_if(finite: Any, update: Any, weight: Any, statistics: Any) -> ClientUpdate:
+    """What a client made of its data, or nothing at all unless ``finite``."""
+    return ClientUpdate(
+        *_zero_unless(finite, (update, weight, statistics)),
+        dropped=jnp.where(finite, 0, 1).astype(jnp.int32),
+    )
+
+
+def client_work(
+    work: Callable[[Any, Any, Any], ClientUpdate], model: Model, batches: Batches | None
+) -> Process:
+    """The process of what every client does with its data, the weights it got and a key of its own."""
 
     @computation
     def initialize() -> Any:
@@ -223,7 +238,7 @@ def train_locally(
         at_clients(model.weights_type),
         at_clients(data_type(model, batches)),
     )
-    def client_work(state: Any, key: Any, weights: Any, data: Any) -> Any:
+    def at_all_clients(state: Any, key: Any, weights: Any, data: Any) -> Any:
         done = federated_map(work, (data, weights, federated_key(key, "client work")))
         total = federated_sum((done.statistics, done.dropped))
         metrics = federated_apply(
@@ -232,7 +247,7 @@ def train_locally(
         result = federated_map(lambda d: {"update": d.update, "weight": d.weight}, done)
         return Output(state, result, metrics)
 
-    return Process(initialize, client_work)
+    return Process(initialize, at_all_clients)
 
 
 def _weight_of(weighting: ClientWeight, metrics: dict[str, Any]) -> Any:
@@ -289,7 +304,7 @@ def apply_update(optimizer: optax.GradientTransformation, weights_type: Struct) 
         return federated_eval(start, SERVER)
 
     def finalize(state: Any, weights: Any, update: Any) -> Any:
-        finite = _all_finite(update)
+        finite = all_finite(update)
         gradients = jax.tree.map(jnp.negative, _zero_unless(finite, update))
         updates, new_state = optimizer.update(gradients, state, weights.trainable)
         trainable = optax.apply_updates(weights.trainable, updates)

@@ -37,9 +37,8 @@ from foedus.types import STRING, Sequence, Struct, Tensor, Type, walk
 SLACK = 512
 """Rows behind the last real one, so that a batch may be read past a client's end."""
 _PADDED_BYTES = 2**28
-"""Columns up to this size are copied once, to have spare rows; larger ones, memory-mapped ones among them,
-are placed as
-they are, which on a CPU copies nothing where they are aligned."""
+"""Columns in memory up to this size are copied once, to have spare rows; larger and memory-mapped ones are
+placed as they are, which on a CPU copies nothing where they are aligned."""
 _WHOLE_BYTES = 2**33
 """Of columns larger than this only the rows that a cohort reads are placed, if these are few."""
 _FEW = 0.25
@@ -57,6 +56,15 @@ def padded(array: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
     return np.concatenate([array, np.zeros((spare, *array.shape[1:]), array.dtype)]) if spare else array
 
 
+def _stays(column: Any) -> bool:
+    """Whether a column is placed as it is: if it is large, or mapped from a file."""
+    if column.nbytes > _PADDED_BYTES:
+        return True
+    while column is not None and not isinstance(column, np.memmap):
+        column = getattr(column, "base", None)
+    return column is not None
+
+
 @final
 class Shelf:
     """Device copies of host columns, each kept as long as its host array lives."""
@@ -65,15 +73,16 @@ class Shelf:
         self._placed: dict[int, tuple[weakref.ref[Any], Any]] = {}
 
     def place(self, column: np.ndarray[Any, Any]) -> Any:
-        """The device copy of a column: as it is if it is large, else with ``SLACK`` rows more and padded to a
-        bucket.
+        """The device copy of a column: as it is if it stays where it lies, else with ``SLACK`` rows more and
+        padded to a bucket.
         """
         key = id(column)
         found = self._placed.get(key)
         if found is not None and found[0]() is column:
             return found[1]
-        large = column.nbytes > _PADDED_BYTES
-        placed = jax.device_put(column if large else padded(np.asarray(column), bucket(len(column) + SLACK)))
+        placed = jax.device_put(
+            column if _stays(column) else padded(np.asarray(column), bucket(len(column) + SLACK))
+        )
         self._placed[key] = (weakref.ref(column, lambda _: self._placed.pop(key, None)), placed)
         return placed
 
@@ -380,8 +389,7 @@ def _pad_rows(rows: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
 
 
 def _lengths(ragged: Ragged, *, resident: bool) -> Lengths:
-    large = resident and any(column.nbytes > _PADDED_BYTES for column in flat_columns(ragged.columns))
-    spare = 0 if large else SLACK
+    spare = 0 if resident and any(map(_stays, flat_columns(ragged.columns))) else SLACK
     counts = frozenset(int(n) for n in np.unique(ragged.count))
     if ragged.rows is None:
         return Lengths(counts, frozenset(), 0, spare)

@@ -21,51 +21,77 @@ import numpy as np
 
 from foedus.errors import ArgumentError, place
 
+_GROUPS_EACH = 4
+
 
 @dataclass(frozen=True)
 class Deal:
-    """Which worker folds which runs.
+    """Which worker folds which runs; neighbouring runs are dealt out in groups.
 
     Args:
-        spans: For each worker int32[slots, 3]: of each of its runs the first member, and the members from
-            there to before the end that it folds; slots without a run have none.
-        runs: int32[runs, 2]: of each run its worker and its slot.
+        spans: For each worker int32[slots, size, 3]: of each run of its groups the first member, and the
+            members from there to before the end that it folds; where there is no run there are none.
+        groups: int32[groups, 2]: of each group its worker and its slot.
+        size: How many runs a group has; the last one may have fewer.
     """
 
     spans: list[np.ndarray[Any, Any]]
-    runs: np.ndarray[Any, Any]
+    groups: np.ndarray[Any, Any]
+    size: int
 
 
-def deal(bounds: np.ndarray[Any, Any], work: np.ndarray[Any, Any], workers: int, slots: int) -> Deal:
-    """Deals runs to workers: the longest first, each to the worker with the least to do that has a free slot.
+def group_size(runs: int, workers: int) -> int:
+    """How many neighbouring runs make a group: as many as leave each worker some groups to be evened out
+    with.
+
+    Args:
+        runs: How many runs there are.
+        workers: How many workers.
+
+    Returns:
+        A power of two, so that a group is a part of the tree in which runs are merged (spec, N3).
+    """
+    size = 1
+    while runs >= 2 * size * _GROUPS_EACH * workers:
+        size *= 2
+    return size
+
+
+def deal(
+    bounds: np.ndarray[Any, Any], work: np.ndarray[Any, Any], *, workers: int, slots: int, size: int
+) -> Deal:
+    """Deals groups to workers: the longest first, each to the worker with the least to do that has a
+    free slot.
 
     Args:
         bounds: Where the runs begin, and the end of the last.
         work: How much there is to do at each member.
         workers: How many workers there are.
-        slots: How many runs a worker can take.
+        slots: How many groups a worker can take.
+        size: How many runs a group has.
 
     Returns:
         Who does what.
     """
     edges = bounds.tolist()
-    load = np.add.reduceat(work, bounds[:-1]).tolist()
+    load = np.add.reduceat(work, bounds[:-1:size]).tolist()
     free = [(0.0, worker) for worker in range(workers)]
     taken: list[list[int]] = [[] for _ in range(workers)]
-    for run in sorted(range(len(load)), key=load.__getitem__, reverse=True):
+    for group in sorted(range(len(load)), key=load.__getitem__, reverse=True):
         while True:
             done, worker = heapq.heappop(free)
             if len(taken[worker]) < slots:
                 break
-        taken[worker].append(run)
-        heapq.heappush(free, (done + load[run], worker))
-    runs = [(0, 0)] * len(load)
-    spans = [[(0, 0, 0)] * slots for _ in range(workers)]
+        taken[worker].append(group)
+        heapq.heappush(free, (done + load[group], worker))
+    groups = [(0, 0)] * len(load)
+    spans = [[[(0, 0, 0)] * size for _ in range(slots)] for _ in range(workers)]
     for worker, own in enumerate(taken):
-        for slot, run in enumerate(sorted(own)):
-            runs[run] = worker, slot
-            spans[worker][slot] = edges[run], edges[run], edges[run + 1]
-    return Deal([np.array(own, np.int32) for own in spans], np.array(runs, np.int32))
+        for slot, group in enumerate(sorted(own)):
+            groups[group] = worker, slot
+            for i, run in enumerate(range(group * size, min((group + 1) * size, len(edges) - 1))):
+                spans[worker][slot][i] = edges[run], edges[run], edges[run + 1]
+    return Deal([np.array(own, np.int32) for own in spans], np.array(groups, np.int32), size)
 
 
 @final

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from foedus.runtime._columns import Lengths, Placed, Shelf, bucket, padded, view
-from foedus.runtime._crew import Crew, Deal, deal
+from foedus.runtime._crew import Crew, Deal, deal, group_size
 from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
 from foedus.runtime._leaves import Traced
 from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
-from foedus.runtime._pass import Order, fold, merge, pairs_of, start, strands_of
+from foedus.runtime._pass import Order, fold, merge, pairs_of, strands_of
 from foedus.runtime._plan import Plan, Stage
 from foedus.types import PlacementLiteral
 
@@ -148,16 +148,17 @@ def run_fused(
     bounds = strands_of(given.count)
     runs = len(bounds) - 1
     schedule = _choose(compiler, stage, given, runs)
-    slots = bucket(-(-runs // schedule.workers))
+    size = 1 if schedule.pieces > 1 else group_size(runs, schedule.workers)
+    slots = bucket(-(-runs // (size * schedule.workers)))
     slots += -slots % schedule.together
-    dealt = deal(bounds, given.work(), schedule.workers, slots)
+    dealt = deal(bounds, given.work(), workers=schedule.workers, slots=slots, size=size)
     longest = bucket(int(np.max(np.diff(bounds))))
     traceable = _Traceable(plan, stage, given, schedule.together, longest)
     key = (plan, number, traceable.fixed, schedule.together, longest, given.then is None)
     order = _order(dealt, bounds, given.count)
     if schedule.workers == schedule.pieces == 1:
         load = _loader(given, dealt, pieces=1)
-        arguments = (dealt.spans[0], order, *traceable.shared(load(0)))
+        arguments = (_part(dealt.spans[0], 0, 1), order, *traceable.shared(load(0)))
         program = compiler.program(key, traceable.whole, traceable.lengths, arguments)
         (done,) = compiler.crew.each([partial(_call, program, arguments)])
         return *done, schedule
@@ -254,10 +255,9 @@ class _Traceable:
         """The first call of a pass, or one that goes on where another ended."""
         member_of = self.member_of(answers)
 
-        def run(spans: Any, before: Any, *shared: Any) -> Any:
+        def run(work: Any, before: Any, *shared: Any) -> Any:
             member, monoids = member_of(*shared), self.monoids(shared[0])
-            state = start(member, monoids, spans.shape[0], self.longest) if before is None else before
-            return fold(member, monoids, spans, state, together=self.together)
+            return fold(member, monoids, work, before, longest=self.longest, together=self.together)
 
         return run
 
@@ -275,8 +275,8 @@ class _Traceable:
         """A pass of one call."""
         folding, merging = self.folding(answers), self.merging(answers)
 
-        def run(spans: Any, order: Order, *shared: Any) -> Any:
-            return merging(shared[0], [folding(spans, None, *shared)], order)
+        def run(work: Any, order: Order, *shared: Any) -> Any:
+            return merging(shared[0], [folding(work, None, *shared)], order)
 
         return run
 
@@ -320,11 +320,15 @@ def _call(program: Program, arguments: tuple[Any, ...]) -> Any:
     return jax.block_until_ready(program(*arguments))
 
 
-def _part(spans: np.ndarray[Any, Any], piece: int, pieces: int) -> np.ndarray[Any, Any]:
-    """The members of each run that belong to a piece."""
-    first, begin, end = spans.T
-    length = end - begin
-    return np.stack([first, begin + length * piece // pieces, begin + length * (piece + 1) // pieces], 1)
+def _part(spans: np.ndarray[Any, Any], piece: int, pieces: int) -> tuple[Any, Any]:
+    """The members of each run that belong to a piece, and which runs of each group are merged."""
+    if pieces > 1:
+        first, begin, end = np.moveaxis(spans, -1, 0)
+        own = [begin + (end - begin) * k // pieces for k in (piece, piece + 1)]
+        spans = np.stack([first, *own], -1)
+    size = spans.shape[1]
+    runs = (spans[:, :, 2] > spans[:, :, 1]).sum(1).tolist() if size > 1 else [1] * len(spans)
+    return spans, np.stack([padded(pairs_of(count), size - 1) for count in runs])
 
 
 def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int], dict[str, Any]]:
@@ -335,7 +339,7 @@ def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int], dict[st
     def members(piece: int) -> np.ndarray[Any, Any]:
         chosen = np.zeros(given.count, bool)
         for spans in dealt.spans:
-            for _, begin, end in _part(spans, piece, pieces):
+            for _, begin, end in _part(spans, piece, pieces)[0].reshape(-1, 3):
                 chosen[begin:end] = True
         return chosen
 
@@ -353,9 +357,12 @@ def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int], dict[st
 
 def _order(dealt: Deal, bounds: np.ndarray[Any, Any], count: int) -> Order:
     """Where everything is after the folds; padded, so that the shapes are few."""
-    runs = len(bounds) - 1
+    runs, groups = len(bounds) - 1, len(dealt.groups)
     of_member = np.repeat(np.arange(runs), np.diff(bounds))
+    worker, slot = dealt.groups[of_member // dealt.size].T
     place = np.arange(count) - bounds[of_member]
-    members = np.concatenate([dealt.runs[of_member], place[:, None]], 1).astype(np.int32)
-    pairs = padded(pairs_of((runs + 1) // 2), bucket(runs))
-    return Order(padded(dealt.runs, bucket(runs)), pairs, padded(members, bucket(count)), np.int32(runs))
+    members = np.stack([worker, slot * dealt.size + of_member % dealt.size, place], 1).astype(np.int32)
+    pairs = padded(pairs_of((groups + 1) // 2), bucket(groups))
+    return Order(
+        padded(dealt.groups, bucket(groups)), pairs, padded(members, bucket(count)), np.int32(groups)
+    )

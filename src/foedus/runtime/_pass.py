@@ -36,48 +36,39 @@ def strands_of(count: int) -> np.ndarray[Any, Any]:
     return np.array([s * count // max(strands, 1) for s in range(strands + 1)], np.int32)
 
 
-def start(member: Member, monoids: Mapping[str, Monoid], slots: int, longest: int) -> tuple[Any, Any]:
-    """The partial results of nobody, and room for what is kept.
-
-    Args:
-        member: What is done at one member.
-        monoids: How each reduction folds.
-        slots: How many runs there are.
-        longest: How many members the longest run has.
-
-    Returns:
-        By name, the partial results ``[slots, ...]``, and the kept values ``[slots, longest, ...]``.
-    """
-    zero = {name: monoid.zero for name, monoid in monoids.items()}
-    shapes = jax.eval_shape(lambda: dict(member(jnp.int32(0))[1]))
-
-    def many(x: Any) -> Any:
-        x = jnp.asarray(x)
-        return jnp.broadcast_to(x, (slots, *x.shape))
-
-    return jax.tree.map(many, zero), jax.tree.map(
-        lambda s: jnp.zeros((slots, longest, *s.shape), s.dtype), shapes
-    )
-
-
 def fold(
-    member: Member, monoids: Mapping[str, Monoid], spans: Any, before: tuple[Any, Any], *, together: int
+    member: Member,
+    monoids: Mapping[str, Monoid],
+    work: tuple[Any, Any],
+    before: tuple[Any, Any] | None,
+    *,
+    longest: int,
+    together: int,
 ) -> tuple[Any, Any]:
-    """Folds runs of members.
+    """Folds runs of members, and merges the runs of a group.
 
     Args:
         member: What is done at one member.
         monoids: How each reduction folds.
-        spans: int32[slots, 3]: of each run its first member, and where this call begins and ends in it.
-        before: What ``start`` or an earlier call gave.
-        together: How many runs are folded at a time, as one batch.
+        work: int32[slots, size, 3]: of each run of each group its first member, and where this call
+            begins and ends in it; and int32[slots, size - 1, 2]: which runs of a group are merged, the
+            second into the first, as far as the two differ.
+        before: What an earlier call gave, None in the first; then groups have one run.
+        longest: How many members the longest run has.
+        together: How many groups are folded at a time, as one batch.
 
     Returns:
-        The same after these members.
+        By name, the partial results ``[slots, ...]``, and the kept values ``[slots * size, longest, ...]``.
     """
+    shapes = jax.eval_shape(lambda: dict(member(jnp.int32(0))[1]))
+    size = work[0].shape[1]
 
-    def strand(given: Any) -> Any:
-        (first, begin, end), before = given
+    def nothing() -> tuple[Any, Any]:
+        zero = {name: jax.tree.map(jnp.asarray, monoid.zero) for name, monoid in monoids.items()}
+        return zero, jax.tree.map(lambda s: jnp.zeros((longest, *s.shape), s.dtype), shapes)
+
+    def run(span: Any, before: Any) -> Any:
+        first, begin, end = span
 
         def one(index: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
             partial, kept = carry
@@ -89,26 +80,35 @@ def fold(
                 dict(values),
             )
 
-        return lax.fori_loop(begin, end, one, before)
+        return lax.fori_loop(begin, end, one, nothing() if before is None else before)
 
-    columns = (spans[:, 0], spans[:, 1], spans[:, 2])
-    return lax.map(strand, (columns, before), batch_size=None if together == 1 else together)
+    def group(given: Any) -> Any:
+        spans, pairs, before = given
+        if size == 1:
+            partial, kept = run(spans[0], before)
+            return partial, jax.tree.map(lambda x: x[None], kept)
+        partials, kept = lax.map(lambda span: run(span, None), spans)
+        number = jnp.sum(pairs[:, 0] != pairs[:, 1])
+        return _reader(_merged_in_place(_both(monoids), partials, pairs, number))(0), kept
+
+    partials, kept = lax.map(group, (*work, before), batch_size=None if together == 1 else together)
+    return partials, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), kept)
 
 
 @dataclass(frozen=True)
 class Order:
-    """Where the partial results of runs are, what is merged with what, and where what members keep is.
+    """Where the partial results of groups are, what is merged with what, and where what members keep is.
 
     Args:
-        runs: int32[runs, 2]: of each run the worker that folded it, and in which slot.
-        pairs: int32[pairs, 2]: after neighbouring runs are merged, the results that are merged, the
-            second into the first.
-        members: int32[members, 3]: of each member the worker that has what it keeps, in which slot, and where
-            in it.
-        count: int32[], how many runs there are, at least one; the arrays may be longer.
+        groups: int32[groups, 2]: of each group of runs the worker that folded it, and in which slot.
+        pairs: int32[pairs, 2]: after neighbouring groups are merged, the results that are merged, the second
+            into the first.
+        members: int32[members, 3]: of each member the worker that has what it keeps, in which of its
+            runs, and where in it.
+        count: int32[], how many groups there are, at least one; the arrays may be longer.
     """
 
-    runs: Any
+    groups: Any
     pairs: Any
     members: Any
     count: Any
@@ -120,7 +120,8 @@ jax.tree_util.register_dataclass(Order)
 @lru_cache(maxsize=STRANDS)
 def pairs_of(count: int) -> np.ndarray[Any, Any]:
     """What is merged with what, level by level, of ``count`` results; an odd one goes up as it is (spec,
-    N3)."""
+    N3).
+    """
     found, step = [], 1
     while step < count:
         found += [(i, i + step) for i in range(0, count - step, 2 * step)]
@@ -143,35 +144,43 @@ def merge(
     """
     workers = [_reader(partials) for partials, _ in folded]
 
-    def run(i: Any) -> Any:
-        worker, slot = order.runs[i, 0], order.runs[i, 1]
+    def group(i: Any) -> Any:
+        worker, slot = order.groups[i, 0], order.groups[i, 1]
         return workers[0](slot) if len(workers) == 1 else lax.switch(worker, workers, slot)
 
-    def both(one: Any, other: Any) -> Any:
-        return {name: monoid.merge(one[name], other[name]) for name, monoid in monoids.items()}
-
-    total = _merged(both, run, order) if jax.tree.leaves(folded[0][0]) else run(0)
+    total = _merged(_both(monoids), group, order) if jax.tree.leaves(folded[0][0]) else group(0)
     results = {name: monoid.report(total[name]) for name, monoid in monoids.items()}
     return results, _in_order([kept for _, kept in folded], order.members)
 
 
-def _merged(both: Callable[[Any, Any], Any], run: Callable[[Any], Any], order: Order) -> Any:
-    """Merges neighbouring runs, and then in place what came of them, until one is left."""
-    half = (order.runs.shape[0] + 1) // 2
+def _both(monoids: Mapping[str, Monoid]) -> Callable[[Any, Any], Any]:
+    """Merges two partial results of all reductions."""
+    return lambda one, other: {name: monoid.merge(one[name], other[name]) for name, monoid in monoids.items()}
+
+
+def _merged(both: Callable[[Any, Any], Any], group: Callable[[Any], Any], order: Order) -> Any:
+    """Merges neighbouring groups, and then in place what came of them, until one is left."""
+    half = (order.groups.shape[0] + 1) // 2
 
     def neighbours(i: Any) -> Any:
-        one = jax.tree.map(jnp.asarray, run(2 * i))
-        return lax.cond(2 * i + 1 < order.count, lambda: both(one, run(2 * i + 1)), lambda: one)
-
-    def into_the_first(k: Any, rows: Any) -> Any:
-        row, first = _reader(rows), order.pairs[k, 0]
-        merged = both(row(first), row(order.pairs[k, 1]))
-        return jax.tree.map(lambda x, new: lax.dynamic_update_index_in_dim(x, new, first, 0), rows, merged)
+        one = jax.tree.map(jnp.asarray, group(2 * i))
+        return lax.cond(2 * i + 1 < order.count, lambda: both(one, group(2 * i + 1)), lambda: one)
 
     rows = lax.map(neighbours, jnp.arange(half, dtype=jnp.int32))
     if half > 1:
-        rows = lax.fori_loop(0, (order.count + 1) // 2 - 1, into_the_first, rows)
+        rows = _merged_in_place(both, rows, order.pairs, (order.count + 1) // 2 - 1)
     return _reader(rows)(0)
+
+
+def _merged_in_place(both: Callable[[Any, Any], Any], rows: Any, pairs: Any, number: Any) -> Any:
+    """Merges rows in pairs, as many as ``number`` says, the second into the first."""
+
+    def into_the_first(k: Any, rows: Any) -> Any:
+        row, first = _reader(rows), pairs[k, 0]
+        merged = both(row(first), row(pairs[k, 1]))
+        return jax.tree.map(lambda x, new: lax.dynamic_update_index_in_dim(x, new, first, 0), rows, merged)
+
+    return lax.fori_loop(0, number, into_the_first, rows) if jax.tree.leaves(rows) else rows
 
 
 def _reader(rows: Any) -> Callable[[Any], Any]:
