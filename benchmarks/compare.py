@@ -112,7 +112,7 @@ PEERS = {
         "hand-written JAX, resident data, two devices", "resident_layout.py --devices 2", "jax", "W1 W2"
     ),
 }
-SINGLE = {"floor": "floor.py", "untuned": "untuned.py"}
+SINGLE = {"floor": "floor.py", "where": "where_time_goes.py", "untuned": "untuned.py"}
 """Scripts of this folder that are run once, and have a section of their own."""
 PACKAGES = {
     "tff": "tensorflow-federated tensorflow-cpu",

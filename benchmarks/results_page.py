@@ -53,7 +53,7 @@ def page(records: Sequence[Record]) -> str:
     """
     parts = [_INTRODUCTION, _about(records)]
     parts += [_workload(records, name) for name in WORKLOADS if name != "W5"]
-    parts += [_population(records), _untuned(records), _floor(records), _left_out(records)]
+    parts += [_population(records), _untuned(records), _floor(records), _where(records), _left_out(records)]
     return "\n".join(part for part in parts if part)
 
 
@@ -252,6 +252,28 @@ def _floor(records: Sequence[Record]) -> str:
         )
     head = ("", "examples a round", "GFLOP", "MB", "floor, s", "bound by", "ours, s", "times the floor")
     return "\n".join([title, _table(("", ""), able), floor["formula"] + "\n", _table(head, rows)])
+
+
+def _where(records: Sequence[Record]) -> str:
+    """Where the time of our rounds goes."""
+    record = _single(records, "where")
+    if record is None:
+        return ""
+    title = "## Where the time of a round goes, with one worker\n"
+    if "failed" in record:
+        return f"{title}\n- failed: {record['failed']}\n"
+    found = record["result"]["workloads"]
+    kinds = list(found[0]["shares"])
+    rows = [
+        [one["workload"], *(_figure(one["seconds_per_round"] * one["shares"][kind]) for kind in kinds)]
+        for one in found
+    ]
+    text = (
+        "Seconds a round, split as a profile of the same rounds splits. Products are arithmetic; copies, "
+        "slices and concatenations layout; other steps memory traffic; launch is between the steps of a "
+        "program, and Python between programs.\n"
+    )
+    return "\n".join([title, text, _table(("", *kinds), rows)])
 
 
 def _left_out(records: Sequence[Record]) -> str:
