@@ -239,7 +239,7 @@ class _Traceable:
                 for name, value in stored.items():
                     own = at[where[name].name]
                     scope[name] = jax.tree.map(lambda x, i=own: jnp.asarray(x)[i], value)
-                if plan.parameter is not None and plan.parameter_type is not None:
+                if plan.parameter in server and plan.parameter_type is not None:
                     scope[plan.parameter] = merged_argument(
                         server[plan.parameter], plan.parameter_type, views, ""
                     )

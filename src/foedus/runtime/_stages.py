@@ -48,13 +48,15 @@ class Run:
         self.members = members
         self.simulated: set[str] = set()
         self.server: dict[str, Any] = {}
+        self.numbers: dict[str, Any] = {}
+        self.odd: set[str] = set()
         self.stored: dict[str, tuple[PlacementLiteral, Any]] = {}
         self.cohorts: dict[str, tuple[PlacementLiteral, Cohort]] = {}
         self.placed: dict[str, Placed] = {}
         self.orders: dict[PlacementLiteral, list[ClientId]] = {}
         self.schedules: list[Schedule] = []
         if cut.parameter is not None and cut.parameter_type is not None:
-            self.server[cut.parameter] = self._split(given, cut.parameter_type, "")
+            self._keep_native(cut.parameter, self._split(given, cut.parameter_type, ""))
 
     def _split(self, given: Any, type_: Type, path: str) -> Any:
         """Files cohorts under their path, and leaves the server's part of an argument."""
@@ -90,8 +92,21 @@ class Run:
                 done += self._run_members(done, stage) if stage.is_needed else 1
         return self._collect(self.plan.result)
 
-    def _numbers(self) -> dict[str, Any]:
-        return {name: numbers_only(value) for name, value in self.server.items()}
+    def _keep_native(self, name: str, value: Any) -> None:
+        """Notes a value at the server that did not come from compiled code."""
+        self.server[name], self.numbers[name] = value, numbers_only(value)
+        if not fits(value):
+            self.odd.add(name)
+
+    def _keep_compiled(self, values: Mapping[str, Any]) -> None:
+        """Notes values at the server that came from compiled code."""
+        self.server |= values
+        self.numbers |= values
+
+    def _read(self, *stages: Stage) -> dict[str, Any]:
+        """What of the values at the server some stages read, as far as compiled code can take it."""
+        read = frozenset[str]().union(*(stage.reads for stage in stages))
+        return {name: value for name, value in self.numbers.items() if name in read}
 
     # ------------------------------------------------------------ the server
 
@@ -101,12 +116,12 @@ class Run:
             for name, node in stage.calls:
                 headline = f"The server failed in {operator_of(node) or 'local code'}"
                 value = _located(headline, ExecutionError, lambda n=node: evaluate(n, self.server, _NATIVE))
-                self.server[name] = settle(value, node.type)
+                self._keep_native(name, settle(value, node.type))
             return
 
-        scope = self._numbers()
+        scope = self._read(stage)
         program = self.compiler.program((self.plan, number), lambda _: stage_at_server(stage), [], (scope,))
-        self.server |= program(scope)
+        self._keep_compiled(program(scope))
 
     # ------------------------------------------------------------ a placement below
 
@@ -127,7 +142,7 @@ class Run:
             results, kept = self._natively(stage, limits)
         else:
             results, kept = self._compiled(number, stage, limits, then)
-            self.server |= {} if then is None else {name: results[name] for name in then.outputs}
+            self._keep_compiled({} if then is None else {name: results[name] for name in then.outputs})
             stages = 1 if then is None else 2
         for name, node in stage.calls + stage.reductions:
             if count and operator_of(node) in _CHECKED:
@@ -142,9 +157,8 @@ class Run:
                     self._reduced_by_group(name, node, kept.pop(f"given/{name}")),
                 )
             else:
-                self.server[name] = (
-                    in_dtype(node, results[name], target.member) if name in limits else results[name]
-                )
+                total = results[name]
+                self._keep_native(name, in_dtype(node, total, target.member) if name in limits else total)
         self.stored |= {name: (stage.placement, kept[name]) for name in stage.outputs}
         return stages
 
@@ -191,8 +205,7 @@ class Run:
         if any(isinstance(value, Listed) for value in stored):
             return False
         if stage.placement == SERVER:
-            own = stage.reads - {self.plan.parameter}
-            return all(fits(self.server[name]) for name in own if name in self.server)
+            return not (stage.reads - {self.plan.parameter}) & self.odd
         return all(
             reason_against_columns(cohort) is None
             for placement, cohort in self.cohorts.values()
@@ -228,7 +241,7 @@ class Run:
             if p in above and not isinstance(value, Listed)
         }
         given = Members(
-            server=self._numbers(),
+            server=self._read(stage, *(() if then is None else (then,))),
             placed={path: self.placed[path] for path in seen},
             seen=seen,
             stored=stored,
