@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from workload_data import DATA, WORKLOADS, Workload
 
-WAYS = ("models", "operators", "keras")
+WAYS = ("models", "operators", "keras", "tff")
 _ALL_WAYS = ("W1", "W2")
 """The workloads that are written in every way."""
 
@@ -113,7 +113,7 @@ def run(workload: Workload, options: argparse.Namespace, started: float) -> Meas
     """Runs the rounds."""
     import jax
     from workload_clients import clients
-    from workload_ways import by_keras, by_models, by_operators
+    from workload_ways import by_keras, by_models, by_operators, by_tff
 
     import foedus as fd
 
@@ -122,6 +122,8 @@ def run(workload: Workload, options: argparse.Namespace, started: float) -> Meas
     data = clients(workload)
     if options.way == "models":
         way = by_models(workload, data.element_type, dropout=not options.no_dropout)
+    elif options.way == "tff":
+        way = by_tff(workload, data.cohort(range(workload.pool)))
     else:
         way = {"operators": by_operators, "keras": by_keras}[options.way](workload, data.element_type)
     state, seconds, examples, first = way.start, [], [], 0.0

@@ -17,6 +17,7 @@ from workload_models import apply_of, loss
 
 import foedus as fd
 from foedus import learning
+from foedus.data import Cohort
 from foedus.learning.models import Model
 from foedus.types import Type, type_of
 
@@ -98,3 +99,40 @@ def by_operators(workload: Workload, element: Type) -> Way:
         return fd.federated_mean(trained.weights, trained.examples)
 
     return Way(start=workload.initial, step=next_weights, weights=list)
+
+
+def by_tff(workload: Workload, data: Cohort) -> Way:
+    """The names of TensorFlow Federated: Keras on TensorFlow, and ``tf.data`` clients, each made once."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+    import tensorflow as tf
+
+    import foedus.tff as tff
+
+    def dataset(client: Any) -> Any:
+        elements = data.client(client).ragged
+        start, count = int(elements.first[client]), int(elements.count[client])
+        x, y = (column[start : start + count] for column in elements.columns)
+        return tf.data.Dataset.from_tensor_slices((x, y)).batch(workload.batch)
+
+    datasets = [dataset(client) for client in range(workload.pool)]
+
+    def model_fn() -> Any:
+        made = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+        made.set_weights(workload.initial)
+        return tff.learning.models.from_keras_model(
+            made,
+            input_spec=datasets[0].element_spec,
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+
+    process = tff.learning.algorithms.build_weighted_fed_avg(
+        model_fn,
+        client_optimizer_fn=tff.learning.optimizers.build_sgdm(workload.rate),
+        server_optimizer_fn=tff.learning.optimizers.build_sgdm(1.0),
+    )
+    return Way(
+        start=process.initialize(),
+        step=lambda state, cohort: process.next(state, [datasets[i] for i in cohort.ids]).state,
+        weights=lambda state: list(process.get_model_weights(state).trainable),
+    )

@@ -208,6 +208,14 @@ def ready_made_batches(x: Any) -> Any:
     return fd.federated_map(work, x)
 
 
+@example(SEQUENCES, at_clients(BATCHES), at_server("int32"), data=(each(ready_made), same(3)), counts=COUNTS)
+def ready_made_batches_and_what_is_broadcast(x: Any, by: Any) -> Any:
+    def work(s: Any, by: Any) -> Any:
+        return s.fold(note_rows, ZERO), by * s.count
+
+    return fd.federated_map(work, (x, fd.federated_broadcast(by)))
+
+
 @example(
     SEQUENCES,
     at_clients({"s": INTS, "w": "float32", "t": ROWS}),

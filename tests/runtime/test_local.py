@@ -123,3 +123,19 @@ def test_ctrl_c_in_a_long_round_leaves_the_runtime_usable():
         compiled = runtime.statistics.compiled
         assert program([3, 4]) == 2
     assert runtime.statistics.compiled == compiled, "what was compiled is kept"
+
+
+def test_ready_made_batches_are_compiled_beside_what_is_broadcast():
+    batches = fd.types.sequence(fd.types.tensor(fd.float32, (None,)))
+
+    @fd.computation(fd.at_clients(batches), fd.at_server(fd.float32))
+    def scaled(x: Any, by: Any) -> Any:
+        def walk(s: Any, by: Any) -> Any:
+            return s.fold(lambda total, batch: total + by * batch.sum(), 0.0)
+
+        return fd.federated_sum(fd.federated_map(walk, (x, fd.federated_broadcast(by))))
+
+    runtime = fd.runtime.local()
+    with fd.use(runtime):
+        assert scaled([[[1.0, 2.0], [3.0]], []], 2.0) == 12
+    assert runtime.statistics.native == 0

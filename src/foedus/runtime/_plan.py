@@ -225,8 +225,16 @@ def _reads_at_server(stage: Stage, node: Call) -> bool:
 
 
 def _loose(type_: Type) -> str | None:
-    unknown = (t for t in walk(type_) if isinstance(t, Tensor) and (t.shape is None or None in t.shape))
-    return "there are values of unknown shape" if any(True for _ in unknown) else None
+    """What is against values of a type, where elements of sequences may have any number of rows."""
+    match type_:
+        case Tensor(shape=shape):
+            return "there are values of unknown shape" if shape is None or None in shape else None
+        case Struct(fields):
+            return next((reason for _, t in fields if (reason := _loose(t)) is not None), None)
+        case Federated(member):
+            return _loose(member)
+        case _:
+            return None
 
 
 def _find_outputs(
