@@ -162,6 +162,24 @@ def test_gradients_of_recurrent_weights_are_one_product():
     assert found["dot_general"] > of(gradient, weights, x)["dot_general"]
 
 
+@pytest.mark.parametrize("backward", [False, True])
+def test_what_follows_from_other_rows_is_not_written_down_in_the_loop(backward: bool):
+    def walk(start: Any, xs: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            s = jax.nn.sigmoid(x + h)
+            after = h + s
+            return after, (h, after, s, s * (1 - s), -s + 2, x, jnp.float32(3))
+
+        return lax.scan(step, start, xs, reverse=backward)
+
+    found = same(walk, normal(5), normal(8, 5))
+    (scan,) = [
+        e for e in jax.make_jaxpr(rewritten(walk))(normal(5), normal(8, 5)).eqns if e.primitive.name == "scan"
+    ]
+    assert len(scan.outvars) - scan.params["num_carry"] == 2  # after and s; the others follow
+    assert found["concatenate"] == 1
+
+
 def test_sums_that_are_read_on_the_way_are_left():
     def running(a: Any, b: Any) -> Any:
         def step(total: Any, i: Any) -> Any:

@@ -18,6 +18,7 @@ from jax import lax
 from jax.extend import core
 
 _ADDITIONS = ("add", "add_any")
+_CHEAP = ("add", "sub", "mul", "neg")
 _LEAST_STEPS = 4
 """A loop of fewer steps is left as it is."""
 
@@ -117,6 +118,73 @@ def collected(one: Accumulation, left: Any, right: Any) -> Any:
         preferred_element_type=one.product.params["preferred_element_type"],
     )
     return total if one.permutation is None else lax.transpose(total, one.permutation)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a scan gives at every step, and how little of it has to be written down while it runs.
+
+    Args:
+        kept: The variables of the body that are written down, each once.
+        shifted: Variables that are a carry before a step, and the variable that is the same carry after it.
+        steps: The steps that make the others, for all rows at once, in order.
+    """
+
+    kept: tuple[Any, ...]
+    shifted: dict[Any, tuple[int, Any]]
+    steps: tuple[core.JaxprEqn, ...]
+
+    @property
+    def saves(self) -> bool:
+        """Whether anything need not be written down."""
+        return bool(self.shifted or self.steps)
+
+
+def rows_of(scan: core.JaxprEqn) -> Rows:
+    """How to write down what a scan gives at every step.
+
+    A gradient asks for a sigmoid ``s`` and for ``s (1 - s)``, and for a state before and after a step; one of
+    each is enough.
+
+    Args:
+        scan: The scan.
+
+    Returns:
+        What is written down, and how the rest follows.
+    """
+    body = scan.params["jaxpr"].jaxpr
+    first, carries = scan.params["num_consts"], scan.params["num_carry"]
+    asked = [atom for atom in body.outvars[carries:] if not isinstance(atom, core.Literal)]
+    given = {body.invars[first + i]: (i, body.outvars[i]) for i in range(carries)}
+    makers = {out: step for step in body.eqns for out in step.outvars}
+    kept = list(dict.fromkeys(asked))
+    shifted: dict[Any, tuple[int, Any]] = {}
+    needed: set[int] = set()
+    for atom in list(kept) if scan.params["length"] >= _LEAST_STEPS else []:
+        others = set(kept) - {atom}
+        if atom in given and given[atom][1] in others:
+            shifted[atom] = given[atom]
+            kept.remove(atom)
+        elif (steps := _steps_to(atom, others - set(shifted), makers)) is not None:
+            needed |= steps
+            kept.remove(atom)
+    return Rows(tuple(kept), shifted, tuple(step for step in body.eqns if id(step) in needed))
+
+
+def _steps_to(atom: Any, known: set[Any], makers: Any, depth: int = 3) -> set[int] | None:
+    """The ids of a few cheap steps that make a variable of known ones, None if there are none."""
+    if isinstance(atom, core.Literal) or atom in known:
+        return set()
+    step = makers.get(atom)
+    if step is None or step.primitive.name not in _CHEAP or not depth:
+        return None
+    found = {id(step)}
+    for operand in step.invars:
+        own = _steps_to(operand, known, makers, depth - 1)
+        if own is None:
+            return None
+        found |= own
+    return found
 
 
 def turned(scan: core.JaxprEqn) -> dict[Any, set[int]]:

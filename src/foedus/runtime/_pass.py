@@ -92,7 +92,7 @@ def fold(
         return _reader(_merged_in_place(_both(monoids), partials, pairs, number))(0), kept
 
     partials, kept = lax.map(group, (*work, before), batch_size=None if together == 1 else together)
-    return partials, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), kept)
+    return partials, jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), kept)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from jax import lax
 from jax.extend import core
 
 from foedus.runtime._convolutions import convolve
-from foedus.runtime._loops import Accumulation, accumulations, collected, turned
+from foedus.runtime._loops import Accumulation, Rows, accumulations, collected, rows_of, turned
 from foedus.runtime._products import lies_down, lying_product
 from foedus.runtime._windows import reduce_windows, scatter_to_selected
 
@@ -61,7 +61,7 @@ def _changes(jaxpr: core.Jaxpr) -> bool:
             return True
         if any(_changes(inner) for inner in core.jaxprs_in_params(equation.params)):
             return True
-        if name == "scan" and (accumulations(equation) or turned(equation)):
+        if name == "scan" and (accumulations(equation) or turned(equation) or rows_of(equation).saves):
             return True
     return False
 
@@ -152,8 +152,8 @@ def _scan(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
     """A scan with its sums of products taken out, and its weights turned the way they are read."""
     params, found = equation.params, accumulations(equation)
     closed: core.ClosedJaxpr = params["jaxpr"]
-    weights = turned(equation)
-    if not found and not weights and not _inner_changes(equation):
+    weights, noted = turned(equation), rows_of(equation)
+    if not found and not weights and not noted.saves and not _inner_changes(equation):
         return _unchanged(equation, given)
     consts, carries = params["num_consts"], params["num_carry"]
     fixed, start, xs = given[:consts], given[consts : consts + carries], given[consts + carries :]
@@ -176,7 +176,7 @@ def _scan(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
             else:
                 scope.write(step, _step(step, [scope.read(atom) for atom in step.invars]))
         after = [scope.read(closed.jaxpr.outvars[i]) for i in range(carries) if i not in summed]
-        rows = [scope.read(atom) for atom in closed.jaxpr.outvars[carries:]]
+        rows = [scope.read(atom) for atom in noted.kept]
         factors = [(scope.read(one.left), scope.read(one.right)) for one in found]
         return after, (rows, factors)
 
@@ -185,7 +185,29 @@ def _scan(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
     after, (rows, factors) = lax.scan(
         body, kept, list(xs), length=length, reverse=backward, unroll=params["unroll"]
     )
-    return [*_put_back(after, found, factors, start), *rows]
+    all_rows = _all_rows(noted, rows, start, backward=backward)
+    asked = [_stacked(atom, all_rows, length) for atom in closed.jaxpr.outvars[carries:]]
+    return [*_put_back(after, found, factors, start), *asked]
+
+
+def _all_rows(noted: Rows, kept: Sequence[Any], start: Sequence[Any], *, backward: bool) -> dict[Any, Any]:
+    """What a scan gives at every step, out of what was written down."""
+    rows = dict(zip(noted.kept, kept, strict=True))
+    for step in noted.steps:
+        operands = [atom.val if isinstance(atom, core.Literal) else rows[atom] for atom in step.invars]
+        (rows[step.outvars[0]],) = _unchanged(step, operands)
+    for before, (carry, after) in noted.shifted.items():
+        first = jax.numpy.asarray(start[carry])[None]
+        parts = (rows[after][1:], first) if backward else (first, rows[after][:-1])
+        rows[before] = lax.concatenate(parts, 0)
+    return rows
+
+
+def _stacked(atom: Any, rows: dict[Any, Any], length: int) -> Any:
+    if not isinstance(atom, core.Literal):
+        return rows[atom]
+    value = jax.numpy.asarray(atom.val)
+    return jax.numpy.broadcast_to(value, (length, *value.shape))
 
 
 def _with_turned(step: core.JaxprEqn, scope: _Scope, weights: Any) -> Any:
