@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 
 from foedus.errors import FoedusError
 
+# Keras takes its backend from the environment when it is first imported, and keeps it for the process. Tests
+# that need TensorFlow's start a process of their own.
+os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ["FOEDUS_CACHE_DIR"] = ""  # Tests compile anew, and leave nothing in the user's folders.
 
 settings.register_profile(

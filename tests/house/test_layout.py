@@ -30,7 +30,14 @@ VAGUE = re.compile(
     r"(utils?|helpers?|common|misc|libs?|core|base|impls?|managers?|factory|factories)", re.IGNORECASE
 )
 VAGUE_WORDS = "util, helper, common, misc, lib, core, base, impl, manager or factory"
-FAMILIES = ("passes", "frontends", "learning/algorithms", "simulation/datasets", "simulation/baselines", "tff")
+FAMILIES = (
+    "passes",
+    "frontends",
+    "learning/algorithms",
+    "simulation/datasets",
+    "simulation/baselines",
+    "tff",
+)
 DYNAMIC_IMPORTS = {
     "foedus/foreign/_table.py": 1,  # the module of a kind, by name, when the kind is first used
     "foedus/lang/_current.py": 1,  # the default runtime, by name, at the first call

@@ -3,7 +3,7 @@
 """The language as Python: ``@computation``, the operators, and the current interpreter."""
 
 from foedus.lang._computation import Computation, PolymorphicComputation, computation, program
-from foedus.lang._current import Interpreter, active, current, set_default_runtime, use
+from foedus.lang._current import Interpreter, current, set_default_runtime, use
 from foedus.lang._host import HostFunction, host
 from foedus.lang._operators import (
     apply_operator,
@@ -29,17 +29,15 @@ from foedus.lang._reductions import (
 )
 from foedus.lang._sequence_operators import sequence_map, sequence_reduce, sequence_sum
 from foedus.lang._tensorflow import TensorflowFunction, tensorflow
-from foedus.lang._trace import LeafGuard, Value
+from foedus.lang._trace import Value, in_local_code, is_tracing
 
 __all__ = [
     "Computation",
     "HostFunction",
     "Interpreter",
-    "LeafGuard",
     "PolymorphicComputation",
     "TensorflowFunction",
     "Value",
-    "active",
     "apply_operator",
     "computation",
     "current",
@@ -61,6 +59,8 @@ __all__ = [
     "federated_value",
     "federated_zip",
     "host",
+    "in_local_code",
+    "is_tracing",
     "program",
     "sequence_map",
     "sequence_reduce",

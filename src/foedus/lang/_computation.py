@@ -7,7 +7,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final, cast, final
+from typing import Any, Final, TypeAlias, cast, final
 
 from foedus.data import argument_type
 from foedus.errors import RetracingWarning, TracingError, describe_line, is_users_code, place
@@ -155,6 +155,10 @@ class PolymorphicComputation:
         return f"<polymorphic computation {fn_name(self._fn)}({', '.join(self._parameters)})>"
 
 
+Traced: TypeAlias = Computation | PolymorphicComputation
+"""What a Python function becomes, with types or without."""
+
+
 def _note_tracing(fn: LocalFunction, types: tuple[Type, ...]) -> None:
     """Warns where one function is made a computation again and again, each time to be traced and compiled
     anew.
@@ -177,9 +181,7 @@ def _note_tracing(fn: LocalFunction, types: tuple[Type, ...]) -> None:
         _times_traced.pop(next(iter(_times_traced)))
 
 
-def _traced(
-    fn: LocalFunction, specs: tuple[object, ...], trace: Callable[..., Node]
-) -> Computation | PolymorphicComputation:
+def _traced(fn: LocalFunction, specs: tuple[object, ...], trace: Callable[..., Node]) -> Traced:
     names = parameter_names(fn)
     if names and not specs:
         return PolymorphicComputation(fn, trace)
@@ -228,10 +230,11 @@ def computation(*specs: object) -> Any:
     Raises:
         TracingError: If the function cannot become a program.
     """
-    return _decorated(specs, to_function)
+    fn, types = _function_first(specs)
+    return _decorator(types, to_function) if fn is None else _traced(fn, types, to_function)
 
 
-def program(*specs: object) -> Any:
+def program(*specs: object) -> Traced | Callable[[LocalFunction], Traced]:
     """As ``computation``, for a function that is a program of the language, whatever its body does.
 
     A body that neither uses an operator nor calls a computation is taken for local code by ``computation``.
@@ -250,15 +253,20 @@ def program(*specs: object) -> Any:
         >>> program(lambda: "hello")()
         'hello'
     """
-    return _decorated(specs, to_program)
+    fn, types = _function_first(specs)
+    return _decorator(types, to_program) if fn is None else _traced(fn, types, to_program)
 
 
-def _decorated(specs: tuple[object, ...], trace: Callable[..., Node]) -> Any:
+def _function_first(specs: tuple[object, ...]) -> tuple[LocalFunction | None, tuple[object, ...]]:
+    """The function, if it comes first, and the types."""
     first = specs[0] if specs else None
     if callable(first) and not isinstance(first, type) and not hasattr(first, "dtype"):
-        return _traced(cast("LocalFunction", first), specs[1:], trace)
+        return cast("LocalFunction", first), specs[1:]
+    return None, specs
 
-    def decorate(fn: LocalFunction) -> Computation | PolymorphicComputation:
-        return _traced(fn, specs, trace)
+
+def _decorator(types: tuple[object, ...], trace: Callable[..., Node]) -> Callable[[LocalFunction], Traced]:
+    def decorate(fn: LocalFunction) -> Traced:
+        return _traced(fn, types, trace)
 
     return decorate

@@ -93,6 +93,11 @@ class Value:
         """Its type."""
         return self.node.type
 
+    @property
+    def type_signature(self) -> Type:
+        """Its type, by the name that programs for TensorFlow Federated ask for it."""
+        return self.node.type
+
     def __repr__(self) -> str:
         return f"<a value of type {self.type}>"
 
@@ -196,6 +201,16 @@ def leave_local_code() -> None:
     """Ends a front end's attempt to trace, if one is under way: the body uses the language."""
     if isinstance(active(), LeafGuard):
         raise LanguageUsed
+
+
+def is_tracing() -> bool:
+    """Whether the body of a computation is being traced as a program of the language."""
+    return isinstance(active(), Tracer)
+
+
+def in_local_code() -> bool:
+    """Whether a front end is tracing local code, in which the language cannot be used."""
+    return isinstance(active(), LeafGuard)
 
 
 def require_trace() -> None:

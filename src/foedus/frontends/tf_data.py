@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Values and types of the language as ``tf.data`` data sets and specifications."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from foedus.errors import DataError, MissingExtraError, place
+from foedus.types import STRING, Sequence, Struct, Tensor, Type, pack
+
+
+def require_tensorflow() -> ModuleType:
+    """TensorFlow.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise MissingExtraError(
+            "TensorFlow is not installed", found=str(error), hint='pip install "foedus[tensorflow]"'
+        ) from error
+    return tf
+
+
+def specs_of(type_: Type) -> Any:
+    """The ``tf.TensorSpec`` of a tensor, or a container of them for a struct.
+
+    Args:
+        type_: A tensor, a sequence, or a struct of such.
+
+    Raises:
+        DataError: If it is of another kind.
+    """
+    tf = require_tensorflow()
+    match type_:
+        case Tensor(dtype, shape):
+            return tf.TensorSpec(shape, tf.string if dtype == STRING else tf.as_dtype(dtype))
+        case Sequence(element):
+            return tf.data.DatasetSpec(specs_of(element))
+        case Struct(fields, container):
+            named = fields and all(name is not None for name, _ in fields)
+            cls = OrderedDict if named and container in (None, dict) else container
+            return pack(Struct(fields, cls), [specs_of(t) for _, t in fields])
+        case _:
+            raise DataError("TensorFlow has no tensors of this type", found=type_, at=place())
+
+
+def dataset_of_columns(columns: Any) -> Any:
+    """The data set whose elements are the rows of arrays.
+
+    Args:
+        columns: An array, or a container of arrays, with rows first.
+    """
+    tf = require_tensorflow()
+    return tf.data.Dataset.from_tensor_slices(_with_bytes(columns))
+
+
+def dataset_of_bytes(messages: list[bytes]) -> Any:
+    """The data set of strings of bytes."""
+    tf = require_tensorflow()
+    return tf.data.Dataset.from_tensor_slices(tf.constant(messages, tf.string, shape=(len(messages),)))
+
+
+def _with_bytes(columns: Any) -> Any:
+    """Columns in which NumPy's strings are bytes, as TensorFlow takes them."""
+    if isinstance(columns, dict):
+        return type(columns)((name, _with_bytes(column)) for name, column in columns.items())
+    if isinstance(columns, tuple):
+        return tuple(_with_bytes(column) for column in columns)
+    array = np.asarray(columns)
+    if array.dtype != object:
+        return array
+    return np.array([str(text).encode("utf-8", "surrogateescape") for text in array.ravel()], object).reshape(
+        array.shape
+    )
+
+
+def in_jax(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A function over tensors of TensorFlow as one over arrays of JAX, compiled by XLA and differentiable.
+
+    Args:
+        fn: From containers of tensors to containers of tensors.
+    """
+    require_tensorflow()
+    from foedus.frontends._tensorflow_lowering import in_jax as lowered
+
+    return lowered(fn)

@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow Federated's names on Foedus: existing programs run after ``import foedus.tff as tff``.
+
+It needs the extras ``keras`` and ``tensorflow`` for what is made of Keras and of ``tf.data``. Importing it
+chooses TensorFlow as Keras' backend, unless Keras is imported already or ``KERAS_BACKEND`` says otherwise.
+``docs/tff.md`` says what each name does here.
+"""
+
+from foedus.lang import (
+    Value,
+    federated_aggregate,
+    federated_apply,
+    federated_broadcast,
+    federated_eval,
+    federated_map,
+    federated_max,
+    federated_mean,
+    federated_min,
+    federated_secure_modular_sum,
+    federated_secure_select,
+    federated_secure_sum_bitwidth,
+    federated_select,
+    federated_sum,
+    federated_value,
+    federated_zip,
+    sequence_map,
+    sequence_reduce,
+    sequence_sum,
+)
+from foedus.tff import _keras_backend as _keras_backend
+from foedus.tff import (
+    aggregators,
+    analytics,
+    backends,
+    framework,
+    jax,
+    learning,
+    program,
+    simulation,
+    structure,
+    templates,
+    tensorflow,
+    test,
+    types,
+)
+from foedus.tff._computations import (
+    Computation,
+    PolymorphicComputation,
+    federated_computation,
+    jax_computation,
+    tf_computation,
+)
+from foedus.tff._install import install
+from foedus.tff._operators import federated_reduce, federated_secure_sum
+from foedus.tff._removed import NamedTupleType, federated_collect, to_value, utils
+from foedus.tff.types import (
+    AbstractType,
+    FederatedType,
+    FunctionType,
+    PlacementType,
+    SequenceType,
+    StructType,
+    StructWithPythonType,
+    TensorType,
+    Type,
+    to_type,
+    type_at_clients,
+    type_at_server,
+)
+from foedus.types import CLIENTS, SERVER
+
+__all__ = [
+    "CLIENTS",
+    "SERVER",
+    "AbstractType",
+    "Computation",
+    "FederatedType",
+    "FunctionType",
+    "NamedTupleType",
+    "PlacementType",
+    "PolymorphicComputation",
+    "SequenceType",
+    "StructType",
+    "StructWithPythonType",
+    "TensorType",
+    "Type",
+    "Value",
+    "aggregators",
+    "analytics",
+    "backends",
+    "federated_aggregate",
+    "federated_apply",
+    "federated_broadcast",
+    "federated_collect",
+    "federated_computation",
+    "federated_eval",
+    "federated_map",
+    "federated_max",
+    "federated_mean",
+    "federated_min",
+    "federated_reduce",
+    "federated_secure_modular_sum",
+    "federated_secure_select",
+    "federated_secure_sum",
+    "federated_secure_sum_bitwidth",
+    "federated_select",
+    "federated_sum",
+    "federated_value",
+    "federated_zip",
+    "framework",
+    "install",
+    "jax",
+    "jax_computation",
+    "learning",
+    "program",
+    "sequence_map",
+    "sequence_reduce",
+    "sequence_sum",
+    "simulation",
+    "structure",
+    "templates",
+    "tensorflow",
+    "test",
+    "tf_computation",
+    "to_type",
+    "to_value",
+    "type_at_clients",
+    "type_at_server",
+    "types",
+    "utils",
+]

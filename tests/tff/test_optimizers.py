@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Optimizers: trees of state, and numbers that optax confirms where it has the same form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from foedus.tff.learning import optimizers
+
+WEIGHTS = [np.array([1.0, -2.0], np.float32), np.array([[0.5]], np.float32)]
+GRADIENTS = [[np.array([0.3 + i, -1.0], np.float32), np.array([[2.0 - i]], np.float32)] for i in range(3)]
+SPECS = [jax.ShapeDtypeStruct(w.shape, w.dtype) for w in WEIGHTS]
+
+CASES: dict[str, tuple[optimizers.Optimizer, list[str], Any]] = {
+    "sgd": (optimizers.build_sgdm(0.1), ["learning_rate"], optax.sgd(0.1)),
+    "momentum": (
+        optimizers.build_sgdm(0.1, momentum=0.9),
+        ["learning_rate", "momentum", "accumulator"],
+        optax.sgd(0.1, momentum=0.9),
+    ),
+    "nesterov": (
+        optimizers.build_sgdm(0.1, momentum=0.9, nesterov=True),
+        ["learning_rate", "momentum", "accumulator"],
+        optax.sgd(0.1, momentum=0.9, nesterov=True),
+    ),
+    "adam": (
+        optimizers.build_adam(0.1, epsilon=0.0),
+        ["learning_rate", "beta_1", "beta_2", "epsilon", "step", "accumulator", "preconditioner"],
+        optax.adam(0.1, eps=0.0),
+    ),
+    "adamw": (
+        optimizers.build_adamw(0.1, epsilon=0.0, weight_decay=0.01),
+        [
+            *("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay"),
+            *("step", "accumulator", "preconditioner"),
+        ],
+        optax.adamw(0.1, eps=0.0, weight_decay=0.01),
+    ),
+    "adagrad": (
+        optimizers.build_adagrad(0.1, epsilon=0.0),
+        ["learning_rate", "epsilon", "preconditioner"],
+        optax.adagrad(0.1, eps=0.0),
+    ),
+    "rmsprop": (
+        optimizers.build_rmsprop(0.1, epsilon=1e-3),
+        ["learning_rate", "decay", "epsilon", "preconditioner"],
+        optax.rmsprop(0.1, eps=1e-3, eps_in_sqrt=False),
+    ),
+    "yogi": (
+        optimizers.build_yogi(0.1, epsilon=0.0),
+        ["learning_rate", "beta_1", "beta_2", "epsilon", "step", "accumulator", "preconditioner"],
+        optax.yogi(0.1, eps=0.0),
+    ),
+}
+
+
+@pytest.mark.parametrize(("ours", "names", "theirs"), CASES.values(), ids=CASES)
+def test_steps_are_those_of_optax(ours: optimizers.Optimizer, names: list[str], theirs: Any):
+    state, weights = ours.initialize(SPECS), WEIGHTS
+    assert list(state) == names
+    expected: Any = WEIGHTS
+    other = theirs.init(WEIGHTS)
+    for gradients in GRADIENTS:
+        state, weights = ours.next(state, weights, gradients)
+        updates, other = theirs.update(gradients, other, expected)
+        expected = optax.apply_updates(expected, updates)
+    for found, wanted in zip(weights, expected, strict=True):
+        # optax' mean of squares for Yogi begins otherwise than at what is given, by its own 1e-6.
+        np.testing.assert_allclose(found, wanted, rtol=1e-4 if names[-1] == "preconditioner" else 1e-6)
+
+
+def test_hyperparameters_are_in_the_state():
+    optimizer = optimizers.build_adam(0.1)
+    state = optimizer.initialize(SPECS)
+    assert set(optimizer.get_hparams(state)) == {"learning_rate", "beta_1", "beta_2", "epsilon"}
+    still = optimizer.set_hparams(state, {"learning_rate": 0.0})
+    np.testing.assert_array_equal(optimizer.next(still, WEIGHTS, GRADIENTS[0])[1][0], WEIGHTS[0])
+
+
+def test_schedule():
+    optimizer = optimizers.schedule_learning_rate(optimizers.build_sgdm(9.0), lambda n: 1.0 / (1 + n))
+    state, weights = optimizer.initialize(SPECS), [np.array([0, 0], np.float32), np.array([[0]], np.float32)]
+    one = [np.array([1, 1], np.float32), np.array([[1]], np.float32)]
+    for total in (-1.0, -1.5, -1.5 - 1 / 3):
+        state, weights = optimizer.next(state, weights, one)
+        np.testing.assert_allclose(weights[1], [[total]], rtol=1e-6)
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="`learning_rate` to be non-negative, found -1"):
+        optimizers.build_sgdm(-1)
+    with pytest.raises(ValueError, match="`momentum` to be between 0 and 1, found 2"):
+        optimizers.build_sgdm(0.1, momentum=2)
+    with pytest.raises(ValueError, match="`beta_1` to be between 0 and 1"):
+        optimizers.build_yogi(0.1, beta_1=-1)
+    optimizer = optimizers.build_sgdm()
+    with pytest.raises(ValueError, match="gradients of the structure of the weights"):
+        optimizer.next(optimizer.initialize(SPECS), WEIGHTS, GRADIENTS[0][:1])
+    with pytest.raises(NotImplementedError, match="no Adafactor"):
+        optimizers.build_adafactor(0.1)
