@@ -16,7 +16,7 @@ import json
 import re
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def events(folder: Path) -> Iterator[tuple[str, str, float]]:
 
 def shares(folder: Path, wall_ns: float) -> dict[str, float]:
     """The share of each sort of step in what was profiled."""
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     running = 0.0
     for line, name, duration in events(folder):
         if line == "python" or not line.startswith("tf_XLA"):
