@@ -22,6 +22,7 @@ import numpy as np
 from foedus.errors import ArgumentError, place
 
 _GROUPS_EACH = 4
+_PATIENCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,11 @@ class Crew:
             What they gave.
         """
         started = [self._threads.submit(_in_wide_numbers, task) for task in tasks]
+        waiting = True
         try:
-            wait(started, return_when=FIRST_EXCEPTION)
+            while waiting:  # In small steps, so that an interrupt reaches Python meanwhile on every system.
+                done, others = wait(started, timeout=_PATIENCE, return_when=FIRST_EXCEPTION)
+                waiting = bool(others) and all(future.exception() is None for future in done)
         finally:
             for future in started:
                 future.cancel()
