@@ -26,6 +26,18 @@ def test_the_log_is_what_is_explained(program: Program):
     assert runtime.crossings == fd.explain(program.computation).crossings
 
 
+@given(testing.programs(clients=(0,)))
+def test_the_log_of_nobody_is_what_is_explained(program: Program):
+    runtime = fd.runtime.reference(clients=0, tiers=program.tiers)
+    try:
+        program.run(lambda **_: runtime)
+    except ExecutionError as refusal:
+        if "of no " not in refusal.headline:  # There is no mean, minimum or maximum of nobody.
+            raise
+    else:
+        assert runtime.crossings == fd.explain(program.computation).crossings
+
+
 def test_the_log_has_the_parts_of_a_selection_of_nobody():
     @fd.computation(fd.at_clients(fd.types.tensor(fd.int32, (2,))), fd.at_server(fd.float32))
     def program(keys: Any, table: Any) -> Any:
