@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from workload_data import WORKLOADS
@@ -53,7 +53,13 @@ def page(records: Sequence[Record]) -> str:
     """
     parts = [_INTRODUCTION, _about(records)]
     parts += [_workload(records, name) for name in WORKLOADS if name != "W5"]
-    parts += [_population(records), _untuned(records), _floor(records), _where(records), _left_out(records)]
+    parts += [
+        _population(records),
+        _section(records, "untuned", "Models that nobody tuned for", _untuned),
+        _section(records, "floor", "What the machine can do", lambda floor: _floor(floor, records)),
+        _section(records, "where", "Where the time of a round goes, with one worker", _where),
+        _left_out(records),
+    ]
     return "\n".join(part for part in parts if part)
 
 
@@ -194,14 +200,17 @@ def _single(records: Sequence[Record], name: str) -> Record | None:
     return next((record for record in reversed(found) if "result" in record), found[-1] if found else None)
 
 
-def _untuned(records: Sequence[Record]) -> str:
-    """Models for which nothing was tuned, against loops by hand."""
-    record = _single(records, "untuned")
+def _section(records: Sequence[Record], name: str, title: str, write: Callable[[Any], str]) -> str:
+    """The section of a script that runs once: what ``write`` makes of its result, or why there is none."""
+    record = _single(records, name)
     if record is None:
         return ""
-    title = "## Models that nobody tuned for\n"
-    if "failed" in record:
-        return f"{title}\n- failed: {record['failed']}\n"
+    text = f"- failed: {record['failed']}\n" if "failed" in record else write(record["result"])
+    return f"## {title}\n\n{text}"
+
+
+def _untuned(result: Any) -> str:
+    """Models for which nothing was tuned, against loops by hand."""
     rows = [
         [
             one["model"],
@@ -211,21 +220,14 @@ def _untuned(records: Sequence[Record]) -> str:
             _figure(one["ratio"]),
             f"{one['distance']:.1e}",
         ]
-        for one in record["result"]["models"]
+        for one in result["models"]
     ]
     head = ("", "Foedus, s a round", "JAX by hand, one call", "JAX by hand, threads", "ours to the better")
-    return f"{title}\n" + _table((*head, "distance of weights"), rows)
+    return _table((*head, "distance of weights"), rows)
 
 
-def _floor(records: Sequence[Record]) -> str:
+def _floor(floor: Any, records: Sequence[Record]) -> str:
     """What the machine can do, and what the workloads need at the least."""
-    record = _single(records, "floor")
-    if record is None:
-        return ""
-    title = "## What the machine can do\n"
-    if "failed" in record:
-        return f"{title}\n- failed: {record['failed']}\n"
-    floor = record["result"]
     able = [
         ["matrix product, one core, GFLOP/s", _figure(floor["gflops_one_core"])],
         ["matrix product, all cores, GFLOP/s", _figure(floor["gflops_all_cores"])],
@@ -251,18 +253,12 @@ def _floor(records: Sequence[Record]) -> str:
             ]
         )
     head = ("", "examples a round", "GFLOP", "MB", "floor, s", "bound by", "ours, s", "times the floor")
-    return "\n".join([title, _table(("", ""), able), floor["formula"] + "\n", _table(head, rows)])
+    return "\n".join([_table(("", ""), able), floor["formula"] + "\n", _table(head, rows)])
 
 
-def _where(records: Sequence[Record]) -> str:
+def _where(result: Any) -> str:
     """Where the time of our rounds goes."""
-    record = _single(records, "where")
-    if record is None:
-        return ""
-    title = "## Where the time of a round goes, with one worker\n"
-    if "failed" in record:
-        return f"{title}\n- failed: {record['failed']}\n"
-    found = record["result"]["workloads"]
+    found = result["workloads"]
     kinds = list(found[0]["shares"])
     rows = [
         [one["workload"], *(_figure(one["seconds_per_round"] * one["shares"][kind]) for kind in kinds)]
@@ -273,7 +269,7 @@ def _where(records: Sequence[Record]) -> str:
         "slices and concatenations layout; other steps memory traffic; launch is between the steps of a "
         "program, and Python between programs.\n"
     )
-    return "\n".join([title, text, _table(("", *kinds), rows)])
+    return "\n".join([text, _table(("", *kinds), rows)])
 
 
 def _left_out(records: Sequence[Record]) -> str:
