@@ -123,7 +123,8 @@ def test_a_function_may_use_unplaced_values_of_the_program():
 
 def test_a_computation_is_closed(refused):
     message = """
-    The computation 'inner' uses a value of the computation around it
+    The computation 'inner' uses a value of the computation 'program'
+      found     float32@SERVER
       at        HERE
       hint      give it the value as an argument, or leave out @computation
     """
@@ -136,6 +137,38 @@ def test_a_computation_is_closed(refused):
                 return fd.federated_broadcast(x), y
 
             return inner(fd.federated_broadcast(x))
+
+
+def test_a_value_of_a_finished_trace(refused):
+    kept = []
+
+    @fd.computation(SERVER)
+    def first(x: Any) -> Any:
+        kept.append(x)
+        return fd.federated_broadcast(x)
+
+    message = """
+    The computation 'second' uses a value of the computation 'first'
+      found     float32@SERVER
+      at        HERE
+      hint      give it the value as an argument, or leave out @computation
+    """
+    with refused(TracingError, message):
+
+        @fd.computation(SERVER)
+        def second(x: Any) -> Any:
+            return fd.federated_broadcast(kept[0])
+
+
+def test_a_program_is_the_same_whatever_was_traced_before():
+    @fd.computation
+    def doubled(x: Any) -> Any:
+        return fd.federated_map(lambda y: y * 2, x)
+
+    def body(x: Any) -> Any:
+        return doubled(fd.federated_map(lambda y: y + 1, x)), x
+
+    assert str(fd.computation(SERVER)(body)) == str(fd.computation(SERVER)(body))
 
 
 def test_an_array_function_of_a_value_of_the_language(refused):

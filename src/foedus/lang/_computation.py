@@ -12,8 +12,8 @@ from typing import Any, Final, TypeAlias, cast, final
 from foedus.data import argument_type
 from foedus.errors import RetracingWarning, TracingError, describe_line, is_users_code, place
 from foedus.foreign import LocalFunction
-from foedus.ir import Node, check, free_names, show_program_lines
-from foedus.lang._current import current
+from foedus.ir import Node, check, show_program_lines
+from foedus.lang._current import apart, current
 from foedus.lang._trace import (
     Tracer,
     fn_name,
@@ -202,14 +202,9 @@ def _traced(fn: LocalFunction, specs: tuple[object, ...], trace: Callable[..., N
 
 
 def _closed(fn: LocalFunction, parameter: Type | None, trace: Callable[..., Node]) -> Computation:
-    """The computation of a function, which uses no value of a computation around it."""
-    node = trace(fn, parameter, fn_name(fn))
-    if free_names(node):
-        raise TracingError(
-            f"The computation {fn_name(fn)!r} uses a value of the computation around it",
-            at=place(),
-            hint="give it the value as an argument, or leave out @computation",
-        )
+    """The computation of a function, the same wherever it is traced."""
+    with apart():
+        node = trace(fn, parameter, fn_name(fn))
     return Computation(node, fn_name(fn))
 
 

@@ -74,3 +74,13 @@ def use(interpreter: Interpreter) -> Generator[Interpreter]:
         yield interpreter
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def apart() -> Generator[None]:
+    """Hides the interpreter in force: what is traced inside the block is no part of what is traced around."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -45,11 +45,21 @@ class LeafGuard:
         raise LanguageUsed
 
 
+class Scope:
+    """A computation that is being traced: its name, and the numbers of what it binds, itself and in the
+    functions inside it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.numbers = itertools.count(1)
+
+
 class Tracer:
     """Records calls as the bindings of a block."""
 
-    def __init__(self, names: Iterator[int]) -> None:
-        self.names = names
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
         self.bindings: list[tuple[str, Node]] = []
 
     def apply(self, function: Node, argument: object) -> Value:
@@ -57,7 +67,7 @@ class Tracer:
 
     def bind(self, node: Node) -> Value:
         """Gives a node a name, so that it is computed once however often it is used."""
-        name = f"v{next(self.names)}"
+        name = f"v{next(self.scope.numbers)}"
         self.bindings.append((name, node))
         return Value(Reference(name, node.type))
 
@@ -83,20 +93,38 @@ def _refuse(what: str) -> Callable[..., NoReturn]:
 class Value:
     """A value of a program that is being traced. It has fields and can be called; it has no numbers."""
 
-    __slots__ = ("node",)
+    __slots__ = ("_node", "_scope")
 
     def __init__(self, node: Node) -> None:
-        self.node = node
+        self._node = node
+        self._scope = _tracer().scope
+
+    @property
+    def node(self) -> Node:
+        """What it is in the program that is being traced.
+
+        Raises:
+            TracingError: If it belongs to another program.
+        """
+        scope = _tracer().scope
+        if scope is not self._scope:
+            raise TracingError(
+                f"The computation {scope.name!r} uses a value of the computation {self._scope.name!r}",
+                found=self.type,
+                at=place(),
+                hint="give it the value as an argument, or leave out @computation",
+            )
+        return self._node
 
     @property
     def type(self) -> Type:
         """Its type."""
-        return self.node.type
+        return self._node.type
 
     @property
     def type_signature(self) -> Type:
         """Its type, by the name that programs for TensorFlow Federated ask for it."""
-        return self.node.type
+        return self._node.type
 
     def __repr__(self) -> str:
         return f"<a value of type {self.type}>"
@@ -164,7 +192,7 @@ def _select(value: Value, index: int) -> Value:
     if not isinstance(type_, Federated):
         return Value(Selection(value.node, index))
     member = type_.member
-    name = f"p{next(_tracer().names)}"
+    name = f"p{next(_tracer().scope.numbers)}"
     selector = Lambda(name, member, Selection(Reference(name, member), index))
     return operate("federated_map", Record((("fn", selector), ("value", value.node))))
 
@@ -269,8 +297,8 @@ def trace_language(fn: LocalFunction, parameter: Type | None, *, spread: int) ->
         TracingError: If the function returns nothing.
     """
     outer = active()
-    tracer = Tracer(outer.names if isinstance(outer, Tracer) else itertools.count(1))
-    name = None if parameter is None else f"p{next(tracer.names)}"
+    tracer = Tracer(outer.scope if isinstance(outer, Tracer) else Scope(fn_name(fn)))
+    name = None if parameter is None else f"p{next(tracer.scope.numbers)}"
     with use(tracer):
         value = () if parameter is None or name is None else (Value(Reference(name, parameter)),)
         result = _called(fn, tuple(value[0]) if value and spread != 1 else value)
