@@ -77,6 +77,25 @@ def apply_of(model: str, *, dropout: bool) -> Callable[..., Any]:
     return {"softmax": softmax, "softmax_of_bytes": softmax_of_bytes, "lstm": lstm}[model]
 
 
+def keras_layers(model: str, *, dropout: bool) -> list[Any]:
+    """The layers of a workload's model in Keras, after its input: W1 to W3."""
+    from keras import layers
+
+    if model == "softmax":
+        return [layers.Flatten(), layers.Dense(10)]
+    first, second = DROPPED if dropout else (0.0, 0.0)
+    return [
+        layers.Conv2D(32, 3, activation="relu"),
+        layers.Conv2D(64, 3, activation="relu"),
+        layers.MaxPool2D(2),
+        layers.Dropout(first),
+        layers.Flatten(),
+        layers.Dense(128, activation="relu"),
+        layers.Dropout(second),
+        layers.Dense(10),
+    ]
+
+
 def loss(predictions, labels):
     losses = optax.softmax_cross_entropy_with_integer_labels(predictions, labels)
     return losses.reshape(losses.shape[0], -1).mean(1)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from workload_data import Workload
-from workload_models import apply_of, loss
+from workload_models import apply_of, keras_layers, loss
 
 import foedus as fd
 from foedus import learning
@@ -49,14 +49,13 @@ def by_models(workload: Workload, element: Type, *, dropout: bool) -> Way:
     return _by_fed_avg(workload, model, lambda weights: weights)
 
 
-def by_keras(workload: Workload, element: Type) -> Way:
+def by_keras(workload: Workload, element: Type, *, dropout: bool) -> Way:
     """A Keras model on JAX, and the algorithm of ``foedus.learning``."""
     os.environ["KERAS_BACKEND"] = "jax"
     import keras
 
     def build() -> Any:
-        layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
-        made = keras.Sequential(layers)
+        made = keras.Sequential([keras.Input((28, 28, 1)), *keras_layers(workload.model, dropout=dropout)])
         made.set_weights(workload.initial)
         return made
 
@@ -78,9 +77,9 @@ def _by_fed_avg(workload: Workload, model: Model, weights_of: Callable[[Any], li
     )
 
 
-def by_operators(workload: Workload, element: Type) -> Way:
+def by_operators(workload: Workload, element: Type, *, dropout: bool) -> Way:
     """The operators of the language and plain JAX, without ``foedus.learning``."""
-    apply = apply_of(workload.model, dropout=False)
+    apply = apply_of(workload.model, dropout=dropout)
 
     def step(weights: Any, batch: Any, mask: Any) -> Any:
         def mean_loss(weights: Any) -> Any:
@@ -101,7 +100,7 @@ def by_operators(workload: Workload, element: Type) -> Way:
     return Way(start=workload.initial, step=next_weights, weights=list)
 
 
-def by_tff(workload: Workload, data: Cohort) -> Way:
+def by_tff(workload: Workload, data: Cohort, *, dropout: bool) -> Way:
     """The names of TensorFlow Federated: Keras on TensorFlow, and ``tf.data`` clients, each made once."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
@@ -118,7 +117,7 @@ def by_tff(workload: Workload, data: Cohort) -> Way:
     datasets = [dataset(client) for client in range(workload.pool)]
 
     def model_fn() -> Any:
-        made = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+        made = keras.Sequential([keras.Input((28, 28, 1)), *keras_layers(workload.model, dropout=dropout)])
         made.set_weights(workload.initial)
         return tff.learning.models.from_keras_model(
             made,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from foedus.data import ClientId, Elements
 from foedus.errors import DataError, MissingExtraError, place
 from foedus.types import STRING, Sequence, Struct, Tensor, Type, pack
 
@@ -69,6 +70,23 @@ def dataset_of_bytes(messages: list[bytes]) -> Any:
     return tf.data.Dataset.from_tensor_slices(tf.constant(messages, tf.string, shape=(len(messages),)))
 
 
+def elements_of(dataset: Any, element: Type, client: ClientId) -> Elements | None:
+    """A data set's elements, read off its graph.
+
+    Args:
+        dataset: A ``tf.data.Dataset``.
+        element: The type of its elements.
+        client: Whose they are.
+
+    Returns:
+        The elements, or None if the graph does not say them and the data set has to be iterated over.
+    """
+    require_tensorflow()
+    from foedus.frontends._tf_data_graph import elements_of as read
+
+    return read(dataset, element, client)
+
+
 def _with_bytes(columns: Any) -> Any:
     """Columns in which NumPy's strings are bytes, as TensorFlow takes them."""
     if isinstance(columns, dict):
@@ -84,12 +102,12 @@ def _with_bytes(columns: Any) -> Any:
 
 
 def in_jax(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """A function over tensors of TensorFlow as one over arrays of JAX, compiled by XLA and differentiable.
+    """A function over tensors of TensorFlow as one over arrays of JAX, differentiable.
 
     Args:
         fn: From containers of tensors to containers of tensors.
     """
     require_tensorflow()
-    from foedus.frontends._tensorflow_lowering import in_jax as lowered
+    from foedus.frontends._tensorflow_embedding import in_jax as embedded
 
-    return lowered(fn)
+    return embedded(fn)

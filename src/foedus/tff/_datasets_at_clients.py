@@ -10,6 +10,7 @@ from typing import Any
 
 from foedus.data import Cohort, Elements, cohort_of, to_member
 from foedus.errors import DataError, TypeMismatchError, place
+from foedus.frontends.tf_data import elements_of
 from foedus.types import Sequence, Type, difference, to_type
 
 _INFINITE = -1
@@ -75,7 +76,9 @@ def _elements(dataset: Any, element: Type, client: Any) -> Elements:
     if found is not None and type_ == element:
         return found
     _check_spec(dataset, element, client)
-    read = to_member(dataset, Sequence(element), f"the data set of client {client!r}", client)
+    read = elements_of(dataset, element, client)
+    if read is None:
+        read = to_member(dataset, Sequence(element), f"the data set of client {client!r}", client)
     _read[dataset] = (element, read)
     return read
 
