@@ -86,13 +86,13 @@ def elements_of(dataset: Any, element: Type, client: ClientId) -> Elements | Non
         The elements, or None if it has to be iterated over.
     """
     rows = rows_of(dataset)
-    if rows is None or (rows.sizes is None and has_rows(element)):
+    if rows is None:
         return None
     flat, count, ends = rows.in_order(), len(rows), None
-    if has_rows(element):
+    if rows.sizes is not None and has_rows(element):
         ends = np.cumsum([0, *rows.sizes], dtype=np.int64)
-    elif rows.sizes is not None:
-        if count == 0 or rows.sizes.min() != rows.sizes.max():
+    elif rows.sizes is not None:  # All batches are of one size.
+        if count == 0:
             return None
         flat = [column.reshape(count, -1, *column.shape[1:]) for column in flat]
     columns = _nested(tf.nest.pack_sequence_as(dataset.element_spec, flat), element)
