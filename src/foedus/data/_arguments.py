@@ -77,7 +77,7 @@ def _items(value: PythonValue, struct: Struct, what: str) -> list[PythonValue]:
 
 
 def _members(value: PythonValue, member: Type, placement: PlacementLiteral, what: str) -> Cohort:
-    if isinstance(value, Source):
+    if not isinstance(value, Cohort) and isinstance(value, Source):
         value = value.cohort()
     one = "client" if placement == CLIENTS else f"member of {placement}"
     if isinstance(value, Cohort):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
@@ -47,8 +47,8 @@ class Cohort:
     value: _ByClient
 
     def __post_init__(self) -> None:
-        twice = next((i for i, times in Counter(self.ids).items() if times > 1), None)
-        if twice is not None:
+        if len(set(self.ids)) < len(self.ids):
+            twice = Counter(self.ids).most_common(1)[0][0]
             raise DataError(f"Client {twice!r} is in the cohort twice", at=place())
         if not are_ids(self.ids):
             raise DataError("Client ids are all strings or all whole numbers", found=self.ids[:5], at=place())
@@ -91,7 +91,7 @@ def _at(value: _ByClient, index: int, client: ClientId) -> PlainValue:
 
 def _take(value: _ByClient, chosen: Array) -> _ByClient:
     if isinstance(value, Ragged):
-        return replace(value, first=value.first[chosen], count=value.count[chosen])
+        return value.of(chosen)
     if isinstance(value, tuple):
         return tuple(_take(item, chosen) for item in cast("tuple[_ByClient, ...]", value))
     return value[chosen]

@@ -94,6 +94,11 @@ class Ragged:
         """The type of the elements that a reader gets."""
         return after(self.element, self.transforms)
 
+    def of(self, clients: Array) -> Ragged:
+        """The sequences of some of the clients, by their indices; columns are shared."""
+        first, count = self.first[clients], self.count[clients]
+        return Ragged(self.element, self.columns, first, count, self.rows, self.transforms)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Elements:

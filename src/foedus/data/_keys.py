@@ -24,8 +24,8 @@ MULTIPLIERS = (0x85EBCA6B, 0xC2B2AE35, 0x9E3779B9)
 
 def are_ids(ids: Iterable[object]) -> bool:
     """Whether all of these are strings, or all whole numbers, which clients' ids have to be."""
-    sorts = {str if isinstance(i, str) else isinstance(i, int | np.integer) for i in ids}
-    return sorts <= {str} or sorts <= {True}
+    sorts = set(map(type, ids))
+    return any(all(issubclass(sort, wanted) for sort in sorts) for wanted in (str, (int, np.integer)))
 
 
 def derive_key(*parts: ClientId | bytes) -> Key:

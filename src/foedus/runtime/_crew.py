@@ -9,12 +9,16 @@ one memory.
 
 from __future__ import annotations
 
+import atexit
 import heapq
 import os
+import queue
+import threading
+import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import jax
 import numpy as np
@@ -119,38 +123,93 @@ class Crew:
             )
         self.size = workers or most
         self._devices = [None] * self.size if self.on_cpu else devices[: self.size]
-        self._threads = ThreadPoolExecutor(self.size + 1, thread_name_prefix="foedus-worker")
+        self._inboxes: list[_Inbox] = []
+        self._background = ThreadPoolExecutor(2, thread_name_prefix="foedus-background")
 
     def device(self, worker: int) -> Any:
         """The device of a worker, None where all are on the default one."""
         return self._devices[worker]
 
-    def each(self, tasks: Sequence[Callable[[], Any]]) -> list[Any]:
+    def each(self, tasks: Sequence[_Task], *, meanwhile: _Task | None = None) -> list[Any]:
         """Does tasks at the same time, one a worker, and waits for all.
 
         Args:
             tasks: What each worker does.
+            meanwhile: What the caller itself does while they are at work.
 
         Returns:
             What they gave.
         """
-        started = [self._threads.submit(_in_wide_numbers, task) for task in tasks]
-        waiting = True
-        try:
-            while waiting:  # In small steps, so that an interrupt reaches Python meanwhile on every system.
-                done, others = wait(started, timeout=_PATIENCE, return_when=FIRST_EXCEPTION)
-                waiting = bool(others) and all(future.exception() is None for future in done)
-        finally:
-            for future in started:
-                future.cancel()
-        return [future.result() for future in started]
+        self._hire(len(tasks))
+        done: _Done = queue.SimpleQueue()
+        for number, task in enumerate(tasks):
+            self._inboxes[number].put((number, task, done))
+        if meanwhile is not None:
+            meanwhile()
+        results: list[Any] = [None] * len(tasks)
+        for _ in tasks:
+            number, result, error = _next(done)
+            if error is not None:
+                raise error
+            results[number] = result
+        return results
 
-    def soon(self, task: Callable[[], Any]) -> Future[Any]:
+    def soon(self, task: _Task) -> Future[Any]:
         """Begins a task in the background."""
-        return self._threads.submit(_in_wide_numbers, task)
+        return self._background.submit(_in_wide_numbers, task)
+
+    def _hire(self, count: int) -> None:
+        """Starts threads until there are enough; they end with the crew, or with the process."""
+        while len(self._inboxes) < count:
+            inbox: _Inbox = queue.SimpleQueue()
+            thread = threading.Thread(target=_work, args=(inbox,), name="foedus-worker", daemon=True)
+            thread.start()
+            weakref.finalize(self, inbox.put, None).atexit = False
+            _AT_WORK[thread] = inbox
+            self._inboxes.append(inbox)
 
 
-def _in_wide_numbers(task: Callable[[], Any]) -> Any:
+_Task: TypeAlias = Callable[[], Any]
+_Done: TypeAlias = "queue.SimpleQueue[tuple[int, Any, BaseException | None]]"
+"""Where workers put what came of their tasks: the task's number, its result, or what it raised."""
+_Inbox: TypeAlias = "queue.SimpleQueue[tuple[int, _Task, _Done] | None]"
+"""Where a worker finds its tasks; None ends it."""
+
+
+def _work(inbox: _Inbox) -> None:
+    with jax.enable_x64(True):
+        while (order := inbox.get()) is not None:
+            number, task, done = order
+            try:
+                result = number, task(), None
+            except BaseException as error:
+                result = number, None, error
+            done.put(result)
+            del order, task, result
+
+
+_AT_WORK: weakref.WeakKeyDictionary[threading.Thread, _Inbox] = weakref.WeakKeyDictionary()
+
+
+@atexit.register
+def _dismiss_all() -> None:
+    """Ends all workers, and waits until they have: XLA does not survive being torn down while it computes."""
+    threads = list(_AT_WORK.items())
+    for _, inbox in threads:
+        inbox.put(None)
+    for thread, _ in threads:
+        thread.join()
+
+
+def _next(done: _Done) -> tuple[int, Any, BaseException | None]:
+    while True:  # In small steps, so that an interrupt reaches Python meanwhile on every system.
+        try:
+            return done.get(timeout=_PATIENCE)
+        except queue.Empty:
+            continue
+
+
+def _in_wide_numbers(task: _Task) -> Any:
     with jax.enable_x64(True):
         return task()
 

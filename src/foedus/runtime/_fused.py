@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 import jax
@@ -61,8 +61,8 @@ class Compiler(Protocol):
         """A compiled program, compiled now if none fits."""
         ...
 
-    def note_native(self) -> None:
-        """Counts a stage that ran natively."""
+    def note_native(self, where: str, reason: str) -> None:
+        """Counts a stage that ran natively, and keeps why."""
         ...
 
 
@@ -155,23 +155,23 @@ def run_fused(
     longest = bucket(int(np.max(np.diff(bounds))))
     traceable = _Traceable(plan, stage, given, schedule.together, longest)
     key = (plan, number, traceable.fixed, schedule.together, longest, given.then is None)
-    order = _order(dealt, bounds, given.count)
+    order = cache(partial(_order, dealt, bounds, given.count))
     if schedule.workers == schedule.pieces == 1:
         load = _loader(given, dealt, pieces=1)
-        arguments = (_part(dealt.spans[0], 0, 1), order, *traceable.shared(load(0)))
+        arguments = (_part(dealt.spans[0], 0, 1), order(), *traceable.shared(load(0)))
         program = compiler.program(key, traceable.whole, traceable.lengths, arguments)
         (done,) = compiler.crew.each([partial(_call, program, arguments)])
         return *done, schedule
 
     def merging(folded: list[Any]) -> tuple[Program, tuple[Any, ...]]:
-        arguments = (given.server, folded, order)
+        arguments = (given.server, folded, order())
         return compiler.program((*key, "merge"), traceable.merging, [], arguments), arguments
 
     def soon(folded: Any) -> None:
         """Compiles the end of the pass while its beginning is compiled."""
         compiler.crew.soon(partial(merging, [folded] * schedule.workers))
 
-    folded = _fold_pieces(compiler, key, traceable, dealt, schedule.pieces, soon)
+    folded = _fold_pieces(compiler, key, traceable, dealt, schedule.pieces, soon, meanwhile=order)
     device = compiler.crew.device(0)
     program, arguments = merging(folded if device is None else jax.device_put(folded, device))
     return *program(*arguments), schedule
@@ -288,6 +288,8 @@ def _fold_pieces(
     dealt: Deal,
     pieces: int,
     on_lowered: Callable[[Any], None],
+    *,
+    meanwhile: Callable[[], Any],
 ) -> list[tuple[Any, Any]]:
     """Folds the runs of all workers, reading the data of the next piece meanwhile."""
     crew = compiler.crew
@@ -312,7 +314,7 @@ def _fold_pieces(
                     (*key, device), stage.folding, lengths, arguments, donated=(1,), on_lowered=on_lowered
                 )
             tasks.append(partial(_call, programs[device], arguments))
-        folded = crew.each(tasks)
+        folded = crew.each(tasks, meanwhile=meanwhile)
     return folded
 
 

@@ -5,6 +5,7 @@ array can hold them."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, final
 
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 
 from foedus.data import Elements, to_member
 from foedus.runtime._leaves import settled
-from foedus.types import Federated, Sequence, Struct, Type
+from foedus.types import SERVER, STRING, Federated, Sequence, Struct, Tensor, Type
 
 
 @final
@@ -56,6 +57,22 @@ def fits(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(fits(item) for item in value)
     return hasattr(value, "dtype") and np.dtype(value.dtype).kind not in "OUS"
+
+
+@lru_cache(maxsize=256)
+def all_numbers(type_: Type) -> bool:
+    """Whether compiled code can take every value at the server of a type; what is below it counts for
+    nothing.
+    """
+    match type_:
+        case Federated(member, placement, all_equal):
+            return (placement != SERVER and not all_equal) or all_numbers(member)
+        case Struct(fields):
+            return all(all_numbers(t) for _, t in fields)
+        case Tensor(dtype):
+            return dtype != STRING
+        case _:
+            return False
 
 
 def numbers_only(value: Any) -> Any:

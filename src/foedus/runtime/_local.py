@@ -88,6 +88,8 @@ class LocalRuntime:
         """The operators of the last run whose protection was only simulated."""
         self.schedules: tuple[Schedule, ...] = ()
         """How each stage at clients, or at a tier, of the last run was run, and why."""
+        self.native: tuple[str, ...] = ()
+        """Where the last run was not compiled, and why."""
 
     def apply(self, function: Node, argument: Any) -> Any:
         """Runs a program; see ``foedus.lang.Interpreter``."""
@@ -96,6 +98,7 @@ class LocalRuntime:
         parameter = type_.parameter
         given = None if parameter is None else to_argument(argument, parameter, "the argument")
         members = members_of(given, parameter, self._clients, self._tiers)
+        self.native = ()
         with jax.enable_x64(True):
             run = Run(self, self._plan(function), given, members)
             result = from_result(_wait(run.result()), type_.result)
@@ -162,9 +165,10 @@ class LocalRuntime:
             now = self.statistics
             self.statistics = Statistics(now.compiled + compiled, now.calls + calls, now.native + native)
 
-    def note_native(self) -> None:
-        """Counts a stage that ran natively."""
+    def note_native(self, where: str, reason: str) -> None:
+        """Counts a stage that ran natively, and keeps why."""
         self._count(native=1)
+        self.native += (f"at {where}: {reason}",)
 
 
 def _cover(known: list[Lengths], needed: list[Lengths]) -> bool:

@@ -17,7 +17,7 @@ from foedus.ir import Call, Node, Record, Reference, Selection
 from foedus.runtime._columns import Placed, bucket, padded, place_cohort, reason_against_columns
 from foedus.runtime._evaluate import evaluate, monoid_of
 from foedus.runtime._fused import Compiler, Members, Schedule, run_fused
-from foedus.runtime._lasting import Listed, fits, joined, numbers_only, one_of, settle
+from foedus.runtime._lasting import Listed, all_numbers, fits, joined, numbers_only, one_of, settle
 from foedus.runtime._leaves import Native, settled
 from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
 from foedus.runtime._pass import reduce_natively
@@ -56,7 +56,7 @@ class Run:
         self.orders: dict[PlacementLiteral, list[ClientId]] = {}
         self.schedules: list[Schedule] = []
         if cut.parameter is not None and cut.parameter_type is not None:
-            self._keep_native(cut.parameter, self._split(given, cut.parameter_type, ""))
+            self._keep_native(cut.parameter, self._split(given, cut.parameter_type, ""), cut.parameter_type)
 
     def _split(self, given: Any, type_: Type, path: str) -> Any:
         """Files cohorts under their path, and leaves the server's part of an argument."""
@@ -92,8 +92,11 @@ class Run:
                 done += self._run_members(done, stage) if stage.is_needed else 1
         return self._collect(self.plan.result)
 
-    def _keep_native(self, name: str, value: Any) -> None:
+    def _keep_native(self, name: str, value: Any, type_: Type) -> None:
         """Notes a value at the server that did not come from compiled code."""
+        if all_numbers(type_):
+            self._keep_compiled({name: value})
+            return
         self.server[name], self.numbers[name] = value, numbers_only(value)
         if not fits(value):
             self.odd.add(name)
@@ -112,11 +115,11 @@ class Run:
 
     def _run_server(self, number: int, stage: Stage) -> None:
         if stage.native is not None or not self._all_fit(stage):
-            self.compiler.note_native()
+            self._note_native(stage)
             for name, node in stage.calls:
                 headline = f"The server failed in {operator_of(node) or 'local code'}"
                 value = _located(headline, ExecutionError, lambda n=node: evaluate(n, self.server, _NATIVE))
-                self._keep_native(name, settle(value, node.type))
+                self._keep_native(name, settle(value, node.type), node.type)
             return
 
         scope = self._read(stage)
@@ -158,7 +161,8 @@ class Run:
                 )
             else:
                 total = results[name]
-                self._keep_native(name, in_dtype(node, total, target.member) if name in limits else total)
+                total = in_dtype(node, total, target.member) if name in limits else total
+                self._keep_native(name, total, target)
         self.stored |= {name: (stage.placement, kept[name]) for name in stage.outputs}
         return stages
 
@@ -212,6 +216,10 @@ class Run:
             if placement == stage.placement or is_above(placement, stage.placement)
         )
 
+    def _note_native(self, stage: Stage) -> None:
+        why = stage.native or "compiled code cannot take the values that it reads"
+        self.compiler.note_native(stage.placement.name, why)
+
     def _above(self, placement: PlacementLiteral) -> dict[PlacementLiteral, np.ndarray[Any, Any]]:
         """For each placement whose values a stage can see, which of its members each member of the stage
         belongs to.
@@ -264,7 +272,7 @@ class Run:
 
     def _natively(self, stage: Stage, limits: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """One member after another, leaves as their framework runs them."""
-        self.compiler.note_native()
+        self._note_native(stage)
         above = self._above(stage.placement)
         given: dict[str, list[Any]] = {name: [] for name, _ in stage.reductions}
         kept: dict[str, list[Any]] = {}

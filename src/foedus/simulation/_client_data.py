@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -245,9 +245,10 @@ class ClientData:
             )
         chosen: dict[ClientId, int] = {}
         for client in ids:
-            position = self._chosen.get(client) if isinstance(client, Hashable) else None
-            if position is None:
-                raise unknown_client(client, self.ids)
+            try:
+                position = self._chosen[client]
+            except (KeyError, TypeError):  # A list, say, is no key.
+                raise unknown_client(client, self.ids) from None
             known = self._store.ids[position]
             if known in chosen:
                 raise DataError(f"Client {known!r} is asked for twice", at=place())

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from foedus.errors import DataError, place
@@ -75,16 +76,24 @@ def pack(struct: Struct, values: Iterable[PythonValue]) -> PythonValue:
     Returns:
         The container.
     """
-    if struct.container is type(None):
-        return None
-    names = [name or "" for name, _ in struct.fields]
-    named = names and all(name is not None for name, _ in struct.fields)
-    cls = struct.container or (dict if named else tuple)
+    names = tuple([name for name, _ in struct.fields])
+    return _maker(struct.container, names)(values)
+
+
+@lru_cache(maxsize=512)
+def _maker(
+    container: type | None, fields: tuple[str | None, ...]
+) -> Callable[[Iterable[PythonValue]], PythonValue]:
+    """What makes a container of the values of its fields."""
+    if container is type(None):
+        return lambda _: None
+    names = [name or "" for name in fields]
+    cls = container or (dict if names and None not in fields else tuple)
     make = cast("Callable[..., PythonValue]", cls)
     if cls in (dict, OrderedDict):
-        return make(zip(names, values, strict=True))
+        return lambda values: make(zip(names, values, strict=True))
     if is_named_tuple(cls):
-        return make(*values)
+        return lambda values: make(*values)
     if dataclasses.is_dataclass(cls):
-        return make(**dict(zip(names, values, strict=True)))
-    return make(values)
+        return lambda values: make(**dict(zip(names, values, strict=True)))
+    return make

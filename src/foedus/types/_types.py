@@ -130,12 +130,17 @@ class Struct:
 
     fields: tuple[tuple[str | None, Type], ...]
     container: type | None = field(default=None, compare=False, repr=False)
+    _hash: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.fields))
         names = [name for name, _ in self.fields if name is not None]
         if len(set(names)) < len(names):
             twice = Counter(names).most_common(1)[0][0]
             raise ArgumentError(f"A struct has two fields called {twice!r}", found=show(self))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __str__(self) -> str:
         return show(self)

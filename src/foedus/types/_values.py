@@ -83,7 +83,10 @@ def _from_array(value: PlainValue, type_: Tensor) -> PythonValue:
     return array[()] if array.ndim == 0 else array
 
 
-def _items_in_order(value: PythonValue, type_: Struct, what: str, path: str) -> list[object]:
+def _items_in_order(value: PythonValue, type_: Struct, what: str, path: str) -> Iterable[object]:
+    own = type(value) is type_.container and issubclass(type_.container, tuple)
+    if own and len(value) == len(type_.fields):
+        return cast("tuple[object, ...]", value)
     parts = parts_of(value)
     where = f"{path} of {what}" if path else what
     if parts is None:
@@ -145,6 +148,8 @@ def _shown(value: PythonValue, array: Array) -> str:
 
 
 def _to_array(value: PythonValue, type_: Tensor, what: str, path: str) -> Array:
+    if type(value) is np.ndarray and value.dtype == type_.dtype and value.shape == type_.shape:
+        return value
     where = f"{path} of {what}" if path else what
     try:
         array: Array = np.asarray(value, dtype=object if _is_text(value, type_) else None)
