@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -22,6 +23,7 @@ from foedus.types import CLIENTS, EMPTY, Type, at_clients, at_server, float32
 class _Mean(Aggregator):
     value_sum: Aggregator
     weight_sum: Aggregator
+    of_nothing: float
 
     def create(self, value_type: Type, weight_type: Type = EMPTY) -> Process:
         weighted = weight_type != EMPTY
@@ -30,6 +32,7 @@ class _Mean(Aggregator):
             require_number(weight_type)
         value_sum = self.value_sum.create(value_type)
         weight_sum = self.weight_sum.create(weight_type if weighted else float32)
+        of_nothing = self.of_nothing
 
         @computation
         def initialize() -> Any:
@@ -46,7 +49,7 @@ class _Mean(Aggregator):
                 weight = federated_value(jnp.float32(1), CLIENTS)
             values = value_sum.next(state.value_sum, value, nothing)
             weights = weight_sum.next(state.weight_sum, weight, nothing)
-            mean = federated_map(_divide, (values.result, weights.result))
+            mean = federated_map(_dividing(of_nothing), (values.result, weights.result))
             return Output(
                 federated_zip({"value_sum": values.state, "weight_sum": weights.state}),
                 mean,
@@ -61,22 +64,31 @@ def _scale(value: Any, weight: Any) -> Any:
     return jax.tree.map(lambda x: (x * weight).astype(x.dtype), value)
 
 
-def _divide(total: Any, weight: Any) -> Any:
-    by = jnp.where(weight == 0, 1, weight)
-    return jax.tree.map(lambda x: jnp.where(weight == 0, 0, x / by).astype(x.dtype), total)
+def _dividing(of_nothing: float) -> Callable[[Any, Any], Any]:
+    def divide(total: Any, weight: Any) -> Any:
+        by = jnp.where(weight == 0, 1, weight)
+        return jax.tree.map(lambda x: jnp.where(weight == 0, of_nothing, x / by).astype(x.dtype), total)
+
+    return divide
 
 
-def mean(*, value_sum: Aggregator | None = None, weight_sum: Aggregator | None = None) -> Aggregator:
+def mean(
+    *,
+    value_sum: Aggregator | None = None,
+    weight_sum: Aggregator | None = None,
+    of_nothing: float = 0.0,
+) -> Aggregator:
     """Averages the clients' values, element by element.
 
     Without weights every client counts once. Where the weights add up to zero the mean is zero: nobody asked
-    for a change.
+    for a change. NaN at a client makes the mean NaN; ``zero`` and ``clip`` keep it away.
 
     Args:
         value_sum: How weighted values are added; ``sum()`` if not given.
         weight_sum: How weights are added; ``sum()`` if not given.
+        of_nothing: What the mean is where the weights add up to zero; NaN for what a division gives.
 
     Returns:
         An aggregator of floating point or complex numbers with a scalar weight or none.
     """
-    return _Mean(value_sum or plain_sum(), weight_sum or plain_sum())
+    return _Mean(value_sum or plain_sum(), weight_sum or plain_sum(), of_nothing)

@@ -35,6 +35,8 @@ class _Sum(Aggregator):
 def sum() -> Aggregator:
     """Adds the clients' values, element by element.
 
+    NaN at a client makes the sum NaN.
+
     Returns:
         An aggregator of numbers without weights; its state and measurements are empty.
     """
