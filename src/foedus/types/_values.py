@@ -84,8 +84,9 @@ def _from_array(value: PlainValue, type_: Tensor) -> PythonValue:
 
 
 def _items_in_order(value: PythonValue, type_: Struct, what: str, path: str) -> Iterable[object]:
-    own = type(value) is type_.container and issubclass(type_.container, tuple)
-    if own and len(value) == len(type_.fields):
+    own = type_.container
+    as_it_is = own is not None and own is type(value) and issubclass(own, tuple)
+    if as_it_is and len(value) == len(type_.fields):
         return cast("tuple[object, ...]", value)
     parts = parts_of(value)
     where = f"{path} of {what}" if path else what
