@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
 import numpy as np
 
 from foedus import lang
+from foedus.errors import TracingError, TypeMismatchError, place
 from foedus.ir import Node
 from foedus.lang import in_local_code, is_tracing
 from foedus.tff import structure
@@ -25,6 +27,7 @@ from foedus.types import (
     Struct,
     Tensor,
     container_of,
+    is_assignable,
     pack,
     parts_of,
     walk,
@@ -118,6 +121,31 @@ class PolymorphicComputation:
         return f"<polymorphic tff.Computation {self.__name__}>"
 
 
+@final
+class InnerComputation:
+    """A computation that uses values of the one around it, and is a part of it.
+
+    Args:
+        fn: The function.
+        types: The types of its arguments.
+    """
+
+    def __init__(self, fn: Callable[..., Any], types: list[FoedusType]) -> None:
+        self.__wrapped__ = fn
+        self._types = types
+
+    def __call__(self, *arguments: Any) -> Any:
+        for value, type_ in zip(arguments, self._types, strict=False):
+            if isinstance(value, lang.Value) and not is_assignable(type_, value.type):
+                raise TypeMismatchError(
+                    f"Expected {view(value.type)} to be assignable to {view(type_)}.",
+                    found=value.type,
+                    expected=type_,
+                    at=place(f"an argument of {self.__wrapped__.__name__!r}"),
+                )
+        return self.__wrapped__(*arguments)
+
+
 def _to_foedus(
     parameter: FoedusType | None, arguments: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -175,8 +203,16 @@ def _is_spec(value: object) -> bool:
 
 def _wrapped(found: Any, local: Callable[..., Any] | None = None) -> Any:
     if isinstance(found, lang.Computation):
+        _refuse_nothing(found)
         return Computation(found, local)
     return PolymorphicComputation(found, local)
+
+
+def _refuse_nothing(found: lang.Computation) -> None:
+    """Raises where local code returns None, which Foedus takes for an empty struct, and TFF does not take."""
+    result = found.type.result
+    if isinstance(result, Struct) and result.container is type(None):
+        raise TracingError(f"The function {found.name!r} returns nothing", at=place("while it was traced"))
 
 
 def _decorating(specs: tuple[Any, ...], make: Callable[[Any, list[Any]], Any]) -> Any:
@@ -205,7 +241,39 @@ def federated_computation(*specs: Any) -> Any:
     Returns:
         A ``Computation``, or what is one for each type of argument where no types are given.
     """
-    return _decorating(specs, lambda fn, types: _wrapped(lang.program(fn, *types)))
+    return _decorating(specs, _program)
+
+
+def _program(fn: Any, types: list[FoedusType]) -> Any:
+    if is_tracing() and _uses_values(fn):
+        return InnerComputation(fn, types)
+    return _wrapped(lang.program(fn, *types))
+
+
+def _uses_values(fn: Any) -> bool:
+    """Whether a function takes values from the computation around it instead of from its arguments."""
+    waiting, seen = [fn], set[int]()
+    while waiting:
+        captured = waiting.pop()
+        if isinstance(captured, lang.Value | InnerComputation):
+            return True
+        if id(captured) not in seen:
+            seen.add(id(captured))
+            waiting += _held(captured)
+    return False
+
+
+def _held(value: Any) -> Iterator[Any]:
+    """What a container holds, or what a function takes from the functions around it."""
+    if isinstance(value, Mapping):
+        yield from value.values()
+        return
+    if isinstance(value, list | tuple):
+        yield from value
+        return
+    for cell in getattr(inspect.unwrap(value), "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # of a name that has no value yet
+            yield cell.cell_contents
 
 
 def tf_computation(*specs: Any) -> Any:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast, final
 
 from foedus import types as ours
+from foedus.tff import structure
 from foedus.types import CLIENTS, SERVER, PlacementLiteral
 
 __all__ = [
@@ -402,6 +403,8 @@ def _inside(spec: Any) -> Any:
     """A specification with the types of TFF in it replaced by those of Foedus."""
     if isinstance(spec, Type):
         return spec.foedus
+    if isinstance(spec, structure.Struct):
+        return ours.Struct(tuple((n, foedus_type(t)) for n, t in structure.iter_elements(spec)))
     if isinstance(spec, Mapping):
         items = {key: _inside(item) for key, item in spec.items()}
         return OrderedDict(items) if isinstance(spec, OrderedDict) else items
@@ -479,7 +482,7 @@ def to_type(spec: object) -> Type:
 
     Args:
         spec: A type; a dtype of TensorFlow or NumPy; ``(dtype, shape)``; a ``tf.TensorSpec``; a data set's
-            ``element_spec``; lists, tuples, mappings and named tuples of specifications.
+            ``element_spec``; lists, tuples, mappings, named tuples and ``Struct``s of specifications.
 
     Returns:
         The type.
