@@ -16,21 +16,19 @@ import numpy as np
 from foedus.runtime._columns import Lengths, Placed, Shelf, bucket, padded, view
 from foedus.runtime._crew import Crew, Deal, deal, group_size
 from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
+from foedus.runtime._lasting import Late
 from foedus.runtime._leaves import Traced
 from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
 from foedus.runtime._pass import Order, fold, merge, pairs_of, strands_of
 from foedus.runtime._plan import Plan, Stage
+from foedus.runtime._program import Program
 from foedus.types import PlacementLiteral
 
 _TRACED = Traced()
+_STORED = 4
+"""Where stored values are among the arguments of the compiled programs that fold."""
 _PIECE_BYTES = 2**28
 """How much of what is not in memory as a whole is read at a time."""
-
-
-class Program(Protocol):
-    """A compiled program."""
-
-    def __call__(self, *arguments: Any) -> Any: ...
 
 
 class Compiler(Protocol):
@@ -56,9 +54,13 @@ class Compiler(Protocol):
         arguments: tuple[Any, ...],
         *,
         donated: tuple[int, ...] = (),
-        on_lowered: Callable[[Any], None] = ...,
+        on_traced: Callable[[Any], None] = ...,
     ) -> Program:
         """A compiled program, compiled now if none fits."""
+        ...
+
+    def call(self, program: Program, *arguments: Any) -> Any:
+        """Calls a compiled program."""
         ...
 
     def note_native(self, where: str, reason: str) -> None:
@@ -76,21 +78,32 @@ class Members:
         seen: The placement of each of them.
         stored: Values of earlier stages ``[members of their placement, ...]``, by name.
         where: The placement of each of them.
+        late: Of the stored values those that are made when compiled code turns out to use them; what is
+            stored only has their shape.
         above: For each placement, which of its members each member of the stage belongs to, by name.
         limits: The greatest integers of secure sums, by the name of the reduction.
         count: How many members there are.
+        first: The server's stage before, if it computes so little that it is done where it is needed.
         then: The server's next stage, if it is to be run with this one.
+        wanted: The outputs of ``first`` that are needed afterwards.
     """
 
     server: dict[str, Any]
     placed: dict[str, Placed]
     seen: dict[str, PlacementLiteral]
     stored: dict[str, Any]
+    late: dict[str, Late]
     where: dict[str, PlacementLiteral]
     above: dict[str, np.ndarray[Any, Any]]
     limits: dict[str, Any]
     count: int
+    first: Stage | None
     then: Stage | None
+    wanted: tuple[str, ...]
+
+    def at_server(self, server: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is at the server once ``first`` is done."""
+        return server if self.first is None else {**server, **stage_at_server(self.first)(server)}
 
     def work(self) -> np.ndarray[Any, Any]:
         """How much there is to do at each member, in elements of sequences, and one for itself."""
@@ -154,13 +167,14 @@ def run_fused(
     dealt = deal(bounds, given.work(), workers=schedule.workers, slots=slots, size=size)
     longest = bucket(int(np.max(np.diff(bounds))))
     traceable = _Traceable(plan, stage, given, schedule.together, longest)
-    key = (plan, number, traceable.fixed, schedule.together, longest, given.then is None)
+    key = (plan, number, traceable.fixed, schedule.together, longest, given.first is None, given.then is None)
     order = cache(partial(_order, dealt, bounds, given.count))
     if schedule.workers == schedule.pieces == 1:
         load = _loader(given, dealt, pieces=1)
         arguments = (_part(dealt.spans[0], 0, 1), order(), *traceable.shared(load(0)))
         program = compiler.program(key, traceable.whole, traceable.lengths, arguments)
-        (done,) = compiler.crew.each([partial(_call, program, arguments)])
+        arguments = _with_late(arguments, given.late, program)
+        (done,) = compiler.crew.each([partial(_call, compiler, program, arguments)])
         return *done, schedule
 
     def merging(folded: list[Any]) -> tuple[Program, tuple[Any, ...]]:
@@ -174,7 +188,7 @@ def run_fused(
     folded = _fold_pieces(compiler, key, traceable, dealt, schedule.pieces, soon, meanwhile=order)
     device = compiler.crew.device(0)
     program, arguments = merging(folded if device is None else jax.device_put(folded, device))
-    return *program(*arguments), schedule
+    return *compiler.call(program, *arguments), schedule
 
 
 def _choose(compiler: Compiler, stage: Stage, given: Members, runs: int) -> Schedule:
@@ -255,8 +269,9 @@ class _Traceable:
         """The first call of a pass, or one that goes on where another ended."""
         member_of = self.member_of(answers)
 
-        def run(work: Any, before: Any, *shared: Any) -> Any:
-            member, monoids = member_of(*shared), self.monoids(shared[0])
+        def run(work: Any, before: Any, server: Any, *shared: Any) -> Any:
+            known = self.given.at_server(server)
+            member, monoids = member_of(known, *shared), self.monoids(known)
             return fold(member, monoids, work, before, longest=self.longest, together=self.together)
 
         return run
@@ -265,9 +280,10 @@ class _Traceable:
         """The end of a pass."""
 
         def run(server: Any, folded: Any, order: Order) -> Any:
-            results, kept = merge(self.monoids(server), folded, order)
-            then = {} if self.given.then is None else stage_at_server(self.given.then)({**server, **results})
-            return {**results, **then}, kept
+            known = self.given.at_server(server)
+            results, kept = merge(self.monoids(known), folded, order)
+            then = {} if self.given.then is None else stage_at_server(self.given.then)({**known, **results})
+            return {**results, **then, **{name: known[name] for name in self.given.wanted}}, kept
 
         return run
 
@@ -287,7 +303,7 @@ def _fold_pieces(
     stage: _Traceable,
     dealt: Deal,
     pieces: int,
-    on_lowered: Callable[[Any], None],
+    on_traced: Callable[[Any], None],
     *,
     meanwhile: Callable[[], Any],
 ) -> list[tuple[Any, Any]]:
@@ -311,15 +327,25 @@ def _fold_pieces(
             if device not in programs:
                 lengths = stage.lengths
                 programs[device] = compiler.program(
-                    (*key, device), stage.folding, lengths, arguments, donated=(1,), on_lowered=on_lowered
+                    (*key, device), stage.folding, lengths, arguments, donated=(1,), on_traced=on_traced
                 )
-            tasks.append(partial(_call, programs[device], arguments))
+            arguments = _with_late(arguments, stage.given.late, programs[device])
+            tasks.append(partial(_call, compiler, programs[device], arguments))
         folded = crew.each(tasks, meanwhile=meanwhile)
     return folded
 
 
-def _call(program: Program, arguments: tuple[Any, ...]) -> Any:
-    return jax.block_until_ready(program(*arguments))
+def _call(compiler: Compiler, program: Program, arguments: tuple[Any, ...]) -> Any:
+    return jax.block_until_ready(compiler.call(program, *arguments))
+
+
+def _with_late(arguments: tuple[Any, ...], late: Mapping[str, Late], program: Program) -> tuple[Any, ...]:
+    """The arguments with what is only now known to be used in place of what stood for it."""
+    needed = {name: value for name, value in late.items() if program.used[_STORED][name]}
+    if not needed:
+        return arguments
+    stored = {**arguments[_STORED], **{name: value.get() for name, value in needed.items()}}
+    return (*arguments[:_STORED], stored, *arguments[_STORED + 1 :])
 
 
 def _part(spans: np.ndarray[Any, Any], piece: int, pieces: int) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ array can hold them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, final
 
@@ -22,6 +23,27 @@ class Listed:
 
     def __init__(self, values: list[Any]) -> None:
         self.values = values
+
+
+@final
+class Late:
+    """A value that is made when it is asked for, and once."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, make: Callable[[], Any]) -> None:
+        self.stands_for_it = np.zeros(shape, dtype)
+        self._make = make
+        self._made: Any = None
+
+    def get(self) -> Any:
+        """The value."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
+def at_last(value: Any) -> Any:
+    """A value, made now if it is late."""
+    return value.get() if isinstance(value, Late) else value
 
 
 def joined(values: list[Any]) -> Any:

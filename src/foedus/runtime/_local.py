@@ -8,21 +8,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Lock
 from typing import Any, final
 
 import jax
+from jax.extend import core
 
 from foedus.data import ClientId, Tiers, from_result, members_of, to_argument
-from foedus.errors import FoedusError, TracingError, failing_line, place
 from foedus.ir import Node
 from foedus.runtime._columns import Lengths, Shelf
 from foedus.runtime._crew import Crew
 from foedus.runtime._fused import Schedule
 from foedus.runtime._leaves import reason_against_jax
 from foedus.runtime._plan import Plan, plan
-from foedus.runtime._rewrite import rewritten
+from foedus.runtime._program import Program, compile_program
+from foedus.runtime._rewrite import in_other_forms
 from foedus.runtime._stages import Run
 from foedus.types import Function
 
@@ -52,7 +52,7 @@ class _Slot:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.call: Callable[..., Any] | None = None
+        self.program: Program | None = None
         self.lengths: list[Lengths] = []
 
 
@@ -123,8 +123,8 @@ class LocalRuntime:
         arguments: tuple[Any, ...],
         *,
         donated: tuple[int, ...] = (),
-        on_lowered: Callable[[Any], None] = lambda _: None,
-    ) -> Callable[..., Any]:
+        on_traced: Callable[[Any], None] = lambda _: None,
+    ) -> Program:
         """A compiled program, compiled now if none fits; several threads may ask at the same time.
 
         Args:
@@ -133,7 +133,7 @@ class LocalRuntime:
             lengths: What the sequences of this call need answered.
             arguments: What it is to be called with, or the shapes of that.
             donated: Which arguments it may write its results over.
-            on_lowered: Told the shapes of the results, just before the program is compiled.
+            on_traced: Told the shapes of the results, just before the program is compiled.
 
         Returns:
             The program.
@@ -146,19 +146,23 @@ class LocalRuntime:
             if len(self._compiled) > _MOST_COMPILED:
                 self._compiled.popitem(last=False)
         with slot.lock:
-            if slot.call is None or not _cover(slot.lengths, lengths):
-                if slot.call is not None:
+            if slot.program is None or not _cover(slot.lengths, lengths):
+                if slot.program is not None:
                     pairs = zip(lengths, slot.lengths, strict=True)
                     lengths = [one.joined(other) for one, other in pairs]
                 fresh = [replace(one, asked=set(), derivations=[]) for one in lengths]
-                suited = rewritten(build(fresh)) if self.crew.on_cpu else build(fresh)
-                slot.call, slot.lengths = _compile(suited, arguments, donated, on_lowered), fresh
+                suit = in_other_forms if self.crew.on_cpu else core.jaxpr_as_fun
+                slot.program = compile_program(
+                    build(fresh), arguments, suit=suit, donated=donated, on_traced=on_traced
+                )
+                slot.lengths = fresh
                 self._count(compiled=1)
-            return partial(self._call, slot.call)
+            return slot.program
 
-    def _call(self, compiled: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, program: Program, *arguments: Any) -> Any:
+        """Calls a compiled program; several threads may do so at the same time."""
         self._count(calls=1)
-        return compiled(*arguments)
+        return program(*arguments)
 
     def _count(self, *, compiled: int = 0, calls: int = 0, native: int = 0) -> None:
         with self._lock:
@@ -173,26 +177,6 @@ class LocalRuntime:
 
 def _cover(known: list[Lengths], needed: list[Lengths]) -> bool:
     return all(one.covers(other) for one, other in zip(known, needed, strict=True))
-
-
-def _compile(
-    function: Callable[..., Any],
-    arguments: tuple[Any, ...],
-    donated: tuple[int, ...],
-    on_lowered: Callable[[Any], None],
-) -> Callable[..., Any]:
-    try:
-        lowered = jax.jit(function, donate_argnums=donated).lower(*arguments)
-        on_lowered(lowered.out_info)
-        return lowered.compile()
-    except FoedusError:
-        raise
-    except Exception as error:
-        raise TracingError(
-            "Local code failed while it was compiled",
-            found=f"{type(error).__name__}: {error}",
-            at=failing_line(error) or place(),
-        ) from error
 
 
 def _wait(results: Any) -> Any:

@@ -80,6 +80,7 @@ class Plan:
         stages: The stages in order.
         result: The result, made of names.
         of_server: The ids of the nodes of the result in which nothing is below the server.
+        trifles: Of stages at the server that were looked at, whether they compute next to nothing.
     """
 
     parameter: str | None
@@ -87,6 +88,13 @@ class Plan:
     stages: list[Stage]
     result: Node
     of_server: frozenset[int]
+    trifles: dict[int, bool] = field(default_factory=dict)
+
+    def needed_after(self, number: int) -> frozenset[str]:
+        """The names of values that later stages, or the result, refer to."""
+        later = [stage.reads for stage in self.stages[number + 1 :]]
+        keys = [free_names(r.key) for stage in self.stages[number + 1 :] for r in stage.keys]
+        return frozenset(free_names(self.result)).union(*later, *keys)
 
 
 def is_reduction(node: Call) -> bool:

@@ -45,10 +45,15 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*arguments: Any) -> Any:
         traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        leaves, structure = jax.tree.flatten(arguments)[0], jax.tree.structure(shapes)
-        return jax.tree.unflatten(structure, _run(traced.jaxpr, traced.consts, leaves))
+        found = in_other_forms(traced)(*jax.tree.leaves(arguments))
+        return jax.tree.unflatten(jax.tree.structure(shapes), found)
 
     return run
+
+
+def in_other_forms(traced: core.ClosedJaxpr) -> Callable[..., list[Any]]:
+    """As ``rewritten``, for what was traced: a function of flat arrays."""
+    return lambda *flat: _run(traced.jaxpr, traced.consts, flat)
 
 
 def _changes(jaxpr: core.Jaxpr) -> bool:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,11 +18,22 @@ from foedus.ir import Call, Node, Record, Reference, Selection
 from foedus.runtime._columns import Placed, bucket, padded, place_cohort, reason_against_columns
 from foedus.runtime._evaluate import evaluate, monoid_of
 from foedus.runtime._fused import Compiler, Members, Schedule, run_fused
-from foedus.runtime._lasting import Listed, all_numbers, fits, joined, numbers_only, one_of, settle
+from foedus.runtime._lasting import (
+    Late,
+    Listed,
+    all_numbers,
+    at_last,
+    fits,
+    joined,
+    numbers_only,
+    one_of,
+    settle,
+)
 from foedus.runtime._leaves import Native, settled
 from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
 from foedus.runtime._pass import reduce_natively
-from foedus.runtime._plan import Plan, Stage, fields_of, operator_of, reduced_value
+from foedus.runtime._plan import KeyRequest, Plan, Stage, fields_of, operator_of, reduced_value
+from foedus.runtime._program import computes_a_trifle
 from foedus.runtime._secure import RANGED, SECURE, SELECTS, check_bounds, check_range, in_dtype
 from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type, is_above
 
@@ -55,6 +67,8 @@ class Run:
         self.placed: dict[str, Placed] = {}
         self.orders: dict[PlacementLiteral, list[ClientId]] = {}
         self.schedules: list[Schedule] = []
+        self.waiting: int | None = None
+        """A stage at the server that is done in the programs that need it."""
         if cut.parameter is not None and cut.parameter_type is not None:
             self._keep_native(cut.parameter, self._split(given, cut.parameter_type, ""), cut.parameter_type)
 
@@ -82,15 +96,46 @@ class Run:
         while done < len(self.plan.stages):
             stage = self.plan.stages[done]
             for request in stage.keys:
-                key = np.asarray(evaluate(request.key, self.server, _NATIVE))
-                keys = client_keys(key, self.ids(CLIENTS), request.purpose)
+                keys = Late((len(self.ids(CLIENTS)), 2), np.uint32, partial(self._keys, request))
                 self.stored[request.name] = (CLIENTS, keys)
-            if stage.placement == SERVER:
+            if stage.placement == SERVER and self._can_wait(done, stage):
+                self.waiting = done
+                done += 1
+            elif stage.placement == SERVER:
                 self._run_server(done, stage)
                 done += 1
             else:
                 done += self._run_members(done, stage) if stage.is_needed else 1
         return self._collect(self.plan.result)
+
+    def _can_wait(self, number: int, stage: Stage) -> bool:
+        """Whether a stage at the server may be done in the programs of the next one, wherever its values are
+        needed: if it computes next to nothing, and exactly, and nobody else asks for its values before.
+        """
+        after = self.plan.stages[number + 1] if number + 1 < len(self.plan.stages) else None
+        if after is None or after.placement == SERVER or not after.is_needed or not self.ids(after.placement):
+            return False
+        if stage.native is not None or after.native is not None or not self._all_fit(stage):
+            return False
+        if not self._all_fit(after) or any(
+            operator_of(node) in (*SECURE, *SELECTS) for _, node in _all_of(after)
+        ):
+            return False
+        if not all(at_server(node) for _, node in after.reductions):
+            return False
+        if number not in self.plan.trifles:
+            self.plan.trifles[number] = computes_a_trifle(stage_at_server(stage), self._read(stage))
+        return self.plan.trifles[number]
+
+    def _no_longer_wait(self) -> None:
+        if self.waiting is not None:
+            number, self.waiting = self.waiting, None
+            self._run_server(number, self.plan.stages[number])
+
+    def _keys(self, request: KeyRequest) -> Any:
+        self._no_longer_wait()
+        key = np.asarray(evaluate(request.key, self.server, _NATIVE))
+        return client_keys(key, self.ids(CLIENTS), request.purpose)
 
     def _keep_native(self, name: str, value: Any, type_: Type) -> None:
         """Notes a value at the server that did not come from compiled code."""
@@ -124,7 +169,7 @@ class Run:
 
         scope = self._read(stage)
         program = self.compiler.program((self.plan, number), lambda _: stage_at_server(stage), [], (scope,))
-        self._keep_compiled(program(scope))
+        self._keep_compiled(self.compiler.call(program, scope))
 
     # ------------------------------------------------------------ a placement below
 
@@ -147,7 +192,7 @@ class Run:
             results, kept = self._compiled(number, stage, limits, then)
             self._keep_compiled({} if then is None else {name: results[name] for name in then.outputs})
             stages = 1 if then is None else 2
-        for name, node in stage.calls + stage.reductions:
+        for name, node in _all_of(stage):
             if count and operator_of(node) in _CHECKED:
                 found = np.asarray(kept.pop(f"range/{name}"))[:count]
                 check_range(node, found, limits[name], self.ids(stage.placement))
@@ -169,7 +214,7 @@ class Run:
     def _next_at_server(self, number: int, stage: Stage) -> Stage | None:
         """The server's stage after one at members, if nothing has to be done on the host between them."""
         then = self.plan.stages[number + 1] if number + 1 < len(self.plan.stages) else None
-        checked = any(operator_of(node) in (*SECURE, *SELECTS) for _, node in stage.calls + stage.reductions)
+        checked = any(operator_of(node) in (*SECURE, *SELECTS) for _, node in _all_of(stage))
         if then is None or then.placement != SERVER or then.native is not None or checked:
             return None
         return then if all(at_server(node) for _, node in stage.reductions) and self._all_fit(then) else None
@@ -243,23 +288,30 @@ class Run:
         seen = {path: p for path, (p, _) in self.cohorts.items() if p in above}
         for path in seen:
             self._place(path)
-        stored = {
-            name: value
-            for name, (p, value) in self.stored.items()
-            if p in above and not isinstance(value, Listed)
-        }
+        below = {name: value for name, (p, value) in self.stored.items() if p in above}
+        late = {name: value for name, value in below.items() if isinstance(value, Late)}
+        stored = {name: value for name, value in below.items() if not isinstance(value, Listed)}
+        stored |= {name: value.stands_for_it for name, value in late.items()}
+        first = None if self.waiting is None else self.plan.stages[self.waiting]
+        last = number if then is None else number + 1
+        wanted = self.plan.needed_after(last).intersection(() if first is None else first.outputs)
         given = Members(
-            server=self._read(stage, *(() if then is None else (then,))),
+            server=self._read(stage, *(s for s in (first, then) if s is not None)),
             placed={path: self.placed[path] for path in seen},
             seen=seen,
             stored=stored,
+            late=late,
             where={name: p for name, (p, _) in self.stored.items()},
             above={p.name: padded(own, bucket(count)) for p, own in above.items()},
             limits={name: jax.tree.map(np.asarray, limit) for name, limit in limits.items()},
             count=count,
+            first=first,
             then=then,
+            wanted=tuple(sorted(wanted)),
         )
         results, kept, schedule = run_fused(self.compiler, self.plan, number, given)
+        self.waiting = None
+        self._keep_compiled({name: results[name] for name in wanted})
         self.schedules.append(schedule)
         return results, kept
 
@@ -297,7 +349,7 @@ class Run:
         scope = dict(self.server)
         for name, (placement, value) in self.stored.items():
             if placement in above:
-                scope[name] = one_of(value, int(above[placement][index]))
+                scope[name] = one_of(at_last(value), int(above[placement][index]))
         parameter, type_ = self.plan.parameter, self.plan.parameter_type
         if parameter is not None and type_ is not None:
             views = {}
@@ -342,7 +394,7 @@ class Run:
             return tuple(self._collect(child) for _, child in node.fields)
         if isinstance(node, Reference) and node.name in self.stored:
             assert isinstance(type_, Federated)
-            placement, value = self.stored[node.name]
+            placement, value = self.stored[node.name][0], at_last(self.stored[node.name][1])
             position = {member: i for i, member in enumerate(self.ids(placement))}
             host = value if isinstance(value, Listed) else jax.tree.map(np.asarray, value)
             each = [one_of(host, position[m]) for m in self.members.in_given_order(placement)]
@@ -350,6 +402,10 @@ class Run:
                 return each[0] if each else None
             return each
         return _of_argument(_select(node, self.given), type_)
+
+
+def _all_of(stage: Stage) -> list[tuple[str, Call]]:
+    return stage.calls + stage.reductions
 
 
 def _type_in(stage: Stage, name: str) -> Type | None:

@@ -1,0 +1,190 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled programs that take only what they use, and give only what they compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from foedus.errors import FoedusError, TracingError, failing_line, place
+
+Suit = Callable[[core.ClosedJaxpr], Callable[..., list[Any]]]
+"""From what was traced to a function of the same flat arrays, in a form that suits the device."""
+
+
+@final
+class Program:
+    """A compiled program.
+
+    What it returns as it was given never enters compiled code, which would copy it; what it does not use is
+    not brought to the device.
+
+    Args:
+        compiled: From the arrays that are used to those that are computed.
+        takes: Which of the flat arguments it takes.
+        gives: Of each flat result, which flat argument it is; None if it is computed.
+        result: The structure of the result.
+        used: For each leaf of the arguments, whether anything computed depends on it, or it is returned.
+    """
+
+    def __init__(
+        self,
+        compiled: Callable[..., list[Any]],
+        takes: list[int],
+        gives: list[int | None],
+        result: Any,
+        used: Any,
+    ) -> None:
+        self._compiled = compiled
+        self._takes = takes
+        self._gives = gives
+        self._result = result
+        self.used = used
+
+    def __call__(self, *arguments: Any) -> Any:
+        flat = jax.tree.leaves(arguments)
+        computed = iter(self._compiled(*[flat[i] for i in self._takes]))
+        found = [next(computed) if i is None else flat[i] for i in self._gives]
+        return self._result.unflatten(found)
+
+
+def compile_program(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    *,
+    suit: Suit,
+    donated: tuple[int, ...],
+    on_traced: Callable[[Any], None],
+) -> Program:
+    """Compiles a function.
+
+    Args:
+        function: Of arrays in pytrees.
+        arguments: What it is to be called with, or the shapes of that.
+        suit: Gives what was traced the form that suits the device.
+        donated: Which arguments it may write its results over.
+        on_traced: Told the shapes of the results, before the program is compiled.
+
+    Returns:
+        The program.
+
+    Raises:
+        TracingError: If it cannot be traced or compiled.
+    """
+    try:
+        traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        on_traced(shapes)
+        position = {variable: i for i, variable in enumerate(traced.jaxpr.invars)}
+        gives = [
+            None if isinstance(atom, core.Literal) else position.get(atom) for atom in traced.jaxpr.outvars
+        ]
+        flat, structure = jax.tree.flatten(arguments)
+        needed = uses(traced.jaxpr, [i is None for i in gives])
+        takes = [i for i in range(len(flat)) if needed[i]]
+        may_go = [number in donated for number, one in enumerate(arguments) for _ in jax.tree.leaves(one)]
+        over = tuple(k for k, i in enumerate(takes) if may_go[i] and i not in gives)
+        own = _own_part(traced, suit, takes, gives)
+        lowered = jax.jit(own, donate_argnums=over).lower(*(flat[i] for i in takes))
+        used = structure.unflatten([i in {*takes, *gives} for i in range(len(flat))])
+        return Program(lowered.compile(), takes, gives, jax.tree.structure(shapes), used)
+    except FoedusError:
+        raise
+    except Exception as error:
+        raise TracingError(
+            "Local code failed while it was compiled",
+            found=f"{type(error).__name__}: {error}",
+            at=failing_line(error) or place(),
+        ) from error
+
+
+def _own_part(
+    traced: core.ClosedJaxpr, suit: Suit, takes: list[int], gives: list[int | None]
+) -> Callable[..., list[Any]]:
+    """A function from what is used of the flat arguments to what is computed of the flat results."""
+    shapes = [variable.aval for variable in traced.jaxpr.invars]
+
+    def own(*given: Any) -> list[Any]:
+        known = dict(zip(takes, given, strict=True))
+        full = [known[i] if i in known else jnp.zeros(a.shape, a.dtype) for i, a in enumerate(shapes)]
+        results = suit(traced)(*full)
+        return [result for result, i in zip(results, gives, strict=True) if i is None]
+
+    return own
+
+
+def uses(jaxpr: core.Jaxpr, wanted: list[bool]) -> list[bool]:
+    """Which inputs of a traced program some of its results depend on.
+
+    Args:
+        jaxpr: The program.
+        wanted: Of each result, whether it counts.
+
+    Returns:
+        Of each input, whether one does.
+    """
+    live = {
+        atom for atom, is_wanted in zip(jaxpr.outvars, wanted, strict=True) if is_wanted and _varies(atom)
+    }
+    for equation in reversed(jaxpr.eqns):
+        asked = [variable in live for variable in equation.outvars]
+        if any(asked) or equation.effects:
+            used = zip(equation.invars, _operands(equation, asked), strict=True)
+            live |= {atom for atom, is_used in used if is_used and _varies(atom)}
+    return [variable in live for variable in jaxpr.invars]
+
+
+def _varies(atom: Any) -> bool:
+    return not isinstance(atom, core.Literal)
+
+
+def _operands(equation: core.JaxprEqn, asked: list[bool]) -> list[bool]:
+    """Which operands of a step some of its results depend on, as far as it is easily known."""
+    name, params = equation.primitive.name, equation.params
+    everything = [True] * len(equation.invars)
+    if equation.effects:
+        return everything
+    if name == "jit":
+        return uses(params["jaxpr"].jaxpr, asked)
+    if name == "while":
+        cond, body = params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr
+        of_cond = uses(cond, [True])[: params["cond_nconsts"]]
+        of_body = uses(body, [True] * len(body.outvars))[: params["body_nconsts"]]
+        return [*of_cond, *of_body, *everything[len(of_cond) + len(of_body) :]]
+    if name == "scan":
+        body, consts = params["jaxpr"].jaxpr, params["num_consts"]
+        return [*uses(body, [True] * len(body.outvars))[:consts], *everything[consts:]]
+    return everything
+
+
+_FEW = 64
+"""How many numbers there are at most in anything that a trifle computes."""
+
+
+def computes_a_trifle(function: Callable[..., Any], *arguments: Any) -> bool:
+    """Whether a function computes nothing but a few whole numbers, as to derive a key or to count rounds.
+
+    Those are the same to the last bit in whatever program they are computed, and cost nothing.
+
+    Args:
+        function: Of arrays in pytrees.
+        arguments: What it is to be called with.
+
+    Returns:
+        Whether it does.
+    """
+    return _trifle(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def _trifle(jaxpr: core.Jaxpr) -> bool:
+    made: list[Any] = [variable.aval for equation in jaxpr.eqns for variable in equation.outvars]
+    if any(equation.effects or equation.primitive.name in ("scan", "while") for equation in jaxpr.eqns):
+        return False
+    if not all(a.size <= _FEW and not jnp.issubdtype(a.dtype, jnp.inexact) for a in made):
+        return False
+    inner = (part for equation in jaxpr.eqns for part in core.jaxprs_in_params(equation.params))
+    return all(map(_trifle, inner))
