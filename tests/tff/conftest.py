@@ -29,17 +29,17 @@ def emnist_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_program(path: Path, data: Path) -> list[str]:
-    """The lines that a program prints, given a folder with data."""
+def run_program(path: Path, data: Path, *arguments: str) -> list[str]:
+    """The lines that a program prints, given a folder with data and perhaps arguments."""
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     environment |= {"FOEDUS_DATA_DIR": str(data), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [sys.executable, str(path)], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, str(path), *arguments], capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout.splitlines()
 
 
-def facts_of(path: Path, data: Path) -> dict[str, Any]:
+def facts_of(path: Path, data: Path, *arguments: str) -> dict[str, Any]:
     """What a program prints on its last line, as JSON."""
-    return json.loads(run_program(path, data)[-1])
+    return json.loads(run_program(path, data, *arguments)[-1])

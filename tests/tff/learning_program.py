@@ -111,7 +111,7 @@ start = fed_avg.initialize()
 moved = fed_avg.set_model_weights(start, tff.learning.models.ModelWeights.from_model(keras))
 FACTS["set weights"] = plain(fed_avg.get_model_weights(moved)) == plain(state.model)
 hparams = fed_avg.get_hparams(start)
-hparams["finalizer"]["optimizer"]["learning_rate"] = np.float32(0.0)
+hparams["finalizer"]["learning_rate"] = np.float32(0.0)
 still = fed_avg.next(fed_avg.set_hparams(start, hparams), datasets).state
 FACTS["no step"] = plain(still.global_model_weights) == plain(start.global_model_weights)
 by_name = fed_avg.next(start, dict(zip(DATA, datasets, strict=True)))
@@ -208,26 +208,6 @@ class Legacy:
 Legacy.__module__ = "tf_keras.src.engine.sequential"
 
 
-class ByHand(tff.learning.Model):
-    @property
-    def trainable_variables(self):
-        return []
-
-    @property
-    def non_trainable_variables(self):
-        return []
-
-    @property
-    def input_spec(self):
-        return SPEC
-
-    def forward_pass(self, batch_input, training=True):
-        return None
-
-    def predict_on_batch(self, x, training=True):
-        return None
-
-
 flat = tf.data.Dataset.from_tensor_slices((np.ones((2, 4), np.float32), np.ones((2, 1), np.float32))).batch(2)
 FACTS["refused"] = {
     "a model outside": refusal(lambda: algorithms.build_weighted_fed_avg(lambda: wrapped(outside), SGD)),
@@ -238,7 +218,6 @@ FACTS["refused"] = {
     ),
     "Keras 2": refusal(lambda: wrapped(Legacy())),
     "no model": refusal(lambda: algorithms.build_weighted_fed_avg(lambda: 3, SGD)),
-    "by hand": refusal(lambda: algorithms.build_weighted_fed_avg(ByHand, SGD)),
     "an instance": refusal(lambda: algorithms.build_weighted_fed_avg(model_fn(), SGD)),
     "a spec": refusal(
         lambda: tff.learning.models.from_keras_model(keras_model(), "mse", tf.TensorSpec([None, 3]))

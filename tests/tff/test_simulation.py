@@ -50,8 +50,6 @@ def test_clients_in_memory(clients: Any):
         datasets.TestClientData({})
     with pytest.raises(TypeError, match="one type at all clients"):
         datasets.TestClientData({"a": np.array([1], np.int32), "b": np.array([1], np.float32)})
-    with pytest.raises(NotImplementedError, match="no dataset_computation"):
-        print(clients.dataset_computation)
 
 
 def test_all_of_them(clients: Any):

@@ -48,6 +48,7 @@ NOTATION = [
     (tff.to_type([("a", np.int32), ("b", tff.SequenceType(np.str_))]), "<a=int32,b=str*>"),
     (tff.to_type(OrderedDict(b=np.int32, a=tff.TensorType(np.bool_))), "<b=int32,a=bool>"),
     (tff.to_type(Point(np.int32, [np.bool_])), "<x=int32,y=<bool>>"),
+    (tff.to_type(tff.structure.Struct([("a", np.int32), (None, [np.bool_])])), "<a=int32,<bool>>"),
     (tff.to_type(int), "int32"),
 ]
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from types import ModuleType
@@ -29,6 +30,12 @@ def require_tensorflow() -> ModuleType:
             "TensorFlow is not installed", found=str(error), hint='pip install "foedus[tensorflow]"'
         ) from error
     return tf
+
+
+def is_tracing_tensorflow() -> bool:
+    """Whether TensorFlow is tracing, and its operations give no values."""
+    tf = sys.modules.get("tensorflow")
+    return tf is not None and not tf.executing_eagerly()
 
 
 def specs_of(type_: Type) -> Any:

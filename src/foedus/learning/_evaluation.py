@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from foedus.lang import Computation, computation, federated_map, federated_sum
 from foedus.learning._batches import Batches
 from foedus.learning._stages import (
+    AtClient,
     ClientUpdate,
     all_finite,
     broadcast_weights,
@@ -40,6 +42,26 @@ def gather_statistics(
         ``(<weights=W@SERVER,data={D*}@CLIENTS> -> statistics@SERVER)``, of which ``report`` makes metrics.
     """
     distributor = distributor or broadcast_weights(model.weights_type)
+    work = statistics_at_client(model, batches=batches)
+
+    @computation(at_server(model.weights_type), at_clients(data_type(model, batches)))
+    def statistics_of_clients(weights: Any, data: Any) -> Any:
+        sent = distributor.next(distributor.initialize(), weights)
+        return federated_sum(federated_map(work, (data, sent.result)))
+
+    return statistics_of_clients
+
+
+def statistics_at_client(model: Model, *, batches: Batches | None) -> Callable[[Any, Any], Any]:
+    """What one client does in ``gather_statistics``.
+
+    Args:
+        model: The model.
+        batches: How it goes through its examples; None if its data are batches already.
+
+    Returns:
+        ``(data, weights) -> statistics``.
+    """
 
     def work(data: Any, weights: Any) -> Any:
         no_noise = jnp.zeros(2, jnp.uint32)
@@ -50,26 +72,18 @@ def gather_statistics(
         walked = data if batches is None else batches.of(data, no_noise)
         return fold_batches(model, walked, step, no_statistics(model))
 
-    @computation(at_server(model.weights_type), at_clients(data_type(model, batches)))
-    def statistics_of_clients(weights: Any, data: Any) -> Any:
-        sent = distributor.next(distributor.initialize(), weights)
-        return federated_sum(federated_map(work, (data, sent.result)))
-
-    return statistics_of_clients
+    return work
 
 
-def gradient_locally(model: Model, *, batches: Batches | None) -> Process:
-    """The client work of federated stochastic gradient descent (McMahan et al., 2017, section 2): a client's
-    update is the mean gradient over its examples at the weights that it got, taken downhill.
-
-    An update that is not finite is dropped, as in ``train_locally``.
+def gradient_at_client(model: Model, *, batches: Batches | None) -> AtClient:
+    """What one client does in ``gradient_locally``.
 
     Args:
         model: The model.
-        batches: How a client goes through its examples; None if its data are batches already.
+        batches: How it goes through its examples; None if its data are batches already.
 
     Returns:
-        A process of the type that ``train_locally`` has; a client's weight is the number of its examples.
+        ``(data, weights, key) -> ClientUpdate``.
     """
 
     def work(data: Any, weights: Any, key: Any) -> ClientUpdate:
@@ -93,6 +107,28 @@ def gradient_locally(model: Model, *, batches: Batches | None) -> Process:
         total, statistics, _ = fold_batches(model, walked, step, start)
         count = statistics[EXAMPLES]
         mean = jax.tree.map(lambda t: (t / jnp.maximum(count, 1)).astype(t.dtype), total)
-        return update_if(all_finite(mean), mean, count.astype(jnp.float32), statistics)
+        return update_if(
+            all_finite(mean),
+            mean,
+            weight=count.astype(jnp.float32),
+            statistics=statistics,
+            nothing=start[1],
+        )
 
-    return client_work(work, model, batches)
+    return work
+
+
+def gradient_locally(model: Model, *, batches: Batches | None) -> Process:
+    """The client work of federated stochastic gradient descent (McMahan et al., 2017, section 2): a client's
+    update is the mean gradient over its examples at the weights that it got, taken downhill.
+
+    An update that is not finite is dropped, as in ``train_locally``.
+
+    Args:
+        model: The model.
+        batches: How a client goes through its examples; None if its data are batches already.
+
+    Returns:
+        A process of the type that ``train_locally`` has; a client's weight is the number of its examples.
+    """
+    return client_work(gradient_at_client(model, batches=batches), model, batches)

@@ -29,7 +29,7 @@ from foedus.lang import (
 )
 from foedus.learning._batches import Batches
 from foedus.learning._statistics import EXAMPLES, cast_like, gather, no_statistics, report
-from foedus.learning.models import Mode, Model, ModelWeights
+from foedus.learning.models import Mode, Model, ModelWeights, NonTrainable
 from foedus.process import Output, Process
 from foedus.types import (
     EMPTY,
@@ -166,6 +166,59 @@ def _training_step(
     return step
 
 
+AtClient: TypeAlias = Callable[[Any, Any, Any], ClientUpdate]
+"""``(data, weights, key) -> ClientUpdate``: what one client does, as local code in JAX."""
+
+
+def training_at_client(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    *,
+    batches: Batches | None,
+    weighting: ClientWeight = Weighting.EXAMPLES,
+) -> AtClient:
+    """What one client does in ``train_locally``, for client work that goes on with it.
+
+    Args:
+        model: The model.
+        optimizer: The client's optimizer.
+        batches: How it goes through its examples; None if its data are batches already.
+        weighting: How much its update counts.
+
+    Returns:
+        ``(data, weights, key) -> ClientUpdate``.
+
+    Raises:
+        ArgumentError: If the weighting is none, or gives no number.
+    """
+    if not isinstance(weighting, Weighting) and not callable(weighting):
+        raise _no_weight(repr(weighting))
+
+    def work(data: Any, weights: Any, key: Any) -> ClientUpdate:
+        order, noise = jax.random.split(jnp.asarray(key, jnp.uint32))
+        walked = data if batches is None else batches.of(data, order)
+        start = _Progress(
+            weights.trainable,
+            weights.non_trainable,
+            optimizer.init(weights.trainable),
+            no_statistics(model),
+            jnp.int32(0),
+        )
+        done = fold_batches(model, walked, _training_step(model, optimizer, noise), start)
+        update = jax.tree.map(jnp.subtract, done.trainable, weights.trainable)
+        trained = done.trainable
+        if model.non_trainable is NonTrainable.AVERAGE:
+            others = jax.tree.map(jnp.subtract, done.non_trainable, weights.non_trainable)
+            update, trained = ModelWeights(update, others), (trained, done.non_trainable)
+        any_examples = done.statistics[EXAMPLES] > 0
+        weight = jnp.where(any_examples, _weight_of(weighting, report(model, done.statistics)), 0)
+        # The weights, not the update, so that what is sent need not be written down before it is added up.
+        finite = all_finite((trained, weight))
+        return update_if(finite, update, weight=weight, statistics=done.statistics, nothing=start.statistics)
+
+    return work
+
+
 def train_locally(
     model: Model,
     optimizer: optax.GradientTransformation,
@@ -191,41 +244,28 @@ def train_locally(
     Raises:
         ArgumentError: If the weighting is none, or gives no number.
     """
-    if not isinstance(weighting, Weighting) and not callable(weighting):
-        raise _no_weight(repr(weighting))
-
-    def work(data: Any, weights: Any, key: Any) -> ClientUpdate:
-        order, noise = jax.random.split(jnp.asarray(key, jnp.uint32))
-        walked = data if batches is None else batches.of(data, order)
-        start = _Progress(
-            weights.trainable,
-            weights.non_trainable,
-            optimizer.init(weights.trainable),
-            no_statistics(model),
-            jnp.int32(0),
-        )
-        done = fold_batches(model, walked, _training_step(model, optimizer, noise), start)
-        update = jax.tree.map(jnp.subtract, done.trainable, weights.trainable)
-        any_examples = done.statistics[EXAMPLES] > 0
-        weight = jnp.where(any_examples, _weight_of(weighting, report(model, done.statistics)), 0)
-        # The weights, not the update, so that what is sent need not be written down before it is added up.
-        finite = all_finite((done.trainable, weight))
-        return update_if(finite, update, weight, done.statistics)
-
+    work = training_at_client(model, optimizer, batches=batches, weighting=weighting)
     return client_work(work, model, batches)
 
 
-def update_if(finite: Any, update: Any, weight: Any, statistics: Any) -> ClientUpdate:
-    """What a client made of its data, or nothing at all unless ``finite``."""
+def update_if(finite: Any, update: Any, *, weight: Any, statistics: Any, nothing: Any) -> ClientUpdate:
+    """What a client made of its data, or nothing at all unless ``finite``.
+
+    Args:
+        finite: bool[], whether it counts.
+        update: The update.
+        weight: How much it counts.
+        statistics: What it gathered.
+        nothing: What it gathered before it began.
+    """
     return ClientUpdate(
-        *_zero_unless(finite, (update, weight, statistics)),
+        *_zero_unless(finite, (update, weight)),
+        statistics=jax.tree.map(lambda s, n: jnp.where(finite, s, n), statistics, nothing),
         dropped=jnp.where(finite, 0, 1).astype(jnp.int32),
     )
 
 
-def client_work(
-    work: Callable[[Any, Any, Any], ClientUpdate], model: Model, batches: Batches | None
-) -> Process:
+def client_work(work: AtClient, model: Model, batches: Batches | None) -> Process:
     """The process of what every client does with its data, the weights it got and a key of its own."""
 
     @computation
@@ -279,7 +319,26 @@ def _zeros_of(type_: Type) -> Any:
     return jnp.zeros([size or 0 for size in type_.shape or ()], type_.dtype)
 
 
-def apply_update(optimizer: optax.GradientTransformation, weights_type: Struct) -> Process:
+def update_type(weights_type: Type, non_trainable: NonTrainable) -> Type:
+    """The type of what a client makes of a model's weights.
+
+    Args:
+        weights_type: The type of the model's weights.
+        non_trainable: What becomes of those that the model changes itself.
+
+    Returns:
+        That of the trainable weights; that of all where the others are averaged.
+    """
+    assert isinstance(weights_type, Struct), "a model's weights are a struct; please report"
+    return weights_type if non_trainable is NonTrainable.AVERAGE else weights_type.fields[0][1]
+
+
+def apply_update(
+    optimizer: optax.GradientTransformation,
+    weights_type: Struct,
+    *,
+    non_trainable: NonTrainable = NonTrainable.KEEP_SERVERS,
+) -> Process:
     """The finalise stage: the server's optimizer takes the mean update as a descent direction.
 
     From Reddi et al., "Adaptive Federated Optimization", 2021, algorithm 1.
@@ -289,6 +348,8 @@ def apply_update(optimizer: optax.GradientTransformation, weights_type: Struct) 
     Args:
         optimizer: The server's optimizer.
         weights_type: The type of the model's weights.
+        non_trainable: What becomes of the weights that the model changes itself. Averages of them are taken
+            as they are, without the optimizer.
 
     Returns:
         A process with ``next: (<state=S@SERVER,weights=W@SERVER,update=U@SERVER> -> <state,result=W@SERVER,
@@ -305,7 +366,11 @@ def apply_update(optimizer: optax.GradientTransformation, weights_type: Struct) 
 
     def finalize(state: Any, weights: Any, update: Any) -> Any:
         finite = all_finite(update)
-        gradients = jax.tree.map(jnp.negative, _zero_unless(finite, update))
+        moved, others = update, weights.non_trainable
+        if non_trainable is NonTrainable.AVERAGE:
+            moved = update.trainable
+            others = jax.tree.map(jnp.add, others, _zero_unless(finite, update.non_trainable))
+        gradients = jax.tree.map(jnp.negative, _zero_unless(finite, moved))
         updates, new_state = optimizer.update(gradients, state, weights.trainable)
         trainable = optax.apply_updates(weights.trainable, updates)
         kept = jax.tree.map(
@@ -314,18 +379,20 @@ def apply_update(optimizer: optax.GradientTransformation, weights_type: Struct) 
             (weights.trainable, state),
         )
         measured = {
-            "update_norm": optax.tree.norm(update).astype(jnp.float32),
+            "update_norm": optax.tree.norm(moved).astype(jnp.float32),
             "update_rejected": jnp.where(finite, 0, 1).astype(jnp.int32),
         }
         return {
             "state": kept[1],
-            "weights": ModelWeights(kept[0], weights.non_trainable),
+            "weights": ModelWeights(kept[0], others),
             "measurements": measured,
         }
 
     state_type = initialize.type.result.member
 
-    @computation(at_server(state_type), at_server(weights_type), at_server(trainable_type))
+    moved_type = update_type(weights_type, non_trainable)
+
+    @computation(at_server(state_type), at_server(weights_type), at_server(moved_type))
     def finalise(state: Any, weights: Any, update: Any) -> Any:
         done = federated_apply(finalize, (state, weights, update))
         return Output(done.state, done.weights, done.measurements)

@@ -17,6 +17,7 @@ from foedus.learning._stages import (
     apply_update,
     broadcast_weights,
     train_locally,
+    update_type,
 )
 from foedus.learning.algorithms.fed_eval import EVALUATION_BATCHES, fed_eval
 from foedus.learning.models import Model
@@ -57,8 +58,10 @@ def fed_avg(
         model,
         distributor=distributor,
         client_work=train_locally(model, client_optimizer, batches=batches, weighting=weighting),
-        aggregator=aggregator.create(weights_type.fields[0][1], float32),
-        finaliser=apply_update(server_optimizer or optax.sgd(1.0), weights_type),
+        aggregator=aggregator.create(update_type(weights_type, model.non_trainable), float32),
+        finaliser=apply_update(
+            server_optimizer or optax.sgd(1.0), weights_type, non_trainable=model.non_trainable
+        ),
         evaluation=fed_eval(
             model, batches=None if batches is None else EVALUATION_BATCHES, distributor=distributor
         ),

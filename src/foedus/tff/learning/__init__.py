@@ -7,6 +7,7 @@ from foedus.tff.learning._builders_of_2021 import (
     build_federated_averaging_process,
     build_federated_evaluation,
 )
+from foedus.tff.learning._keras_variable_model import from_keras_model
 from foedus.tff.learning._names_of_2021 import (
     add_debug_measurements,
     add_debug_measurements_with_mixed_dtype,
@@ -19,11 +20,11 @@ from foedus.tff.learning._names_of_2021 import (
     dp_aggregator,
     framework,
     reconstruction,
-    robust_aggregator,
     secure_aggregator,
     state_with_new_model_weights,
 )
-from foedus.tff.learning._variable_model import BatchOutput, from_keras_model
+from foedus.tff.learning._robust_aggregator import robust_aggregator
+from foedus.tff.learning._variable_model import BatchOutput
 from foedus.tff.learning._variable_model import VariableModel as Model
 from foedus.tff.learning._weighting import ClientWeighting, LoopImplementation
 from foedus.tff.learning._weights import ModelWeights

@@ -8,27 +8,20 @@ from collections import OrderedDict
 from typing import Any, NamedTuple
 
 from foedus.frontends.keras import require_keras
-from foedus.lang import federated_apply, federated_eval, federated_zip
-from foedus.learning import algorithms
-from foedus.learning.models import Model
+from foedus.lang import federated_eval, federated_map, federated_sum, federated_zip
+from foedus.learning import statistics_at_client
 from foedus.tff._computations import Computation
 from foedus.tff.aggregators import MeanFactory, WeightedAggregationFactory
+from foedus.tff.learning._client_work import local_training
+from foedus.tff.learning._finalizer import build_apply_optimizer_finalizer
 from foedus.tff.learning._keras_optimizers import optimizer_of
-from foedus.tff.learning._stages import (
-    finalized,
-    in_order,
-    initial_weights,
-    key_of,
-    specs_of,
-    trainable_type,
-    training,
-    transformation,
-)
-from foedus.tff.learning._variable_model import data_type, open_model
-from foedus.tff.learning.templates import build_broadcast_process
+from foedus.tff.learning._model_delta import build_broadcast_process
+from foedus.tff.learning._open_model import open_model
+from foedus.tff.learning._opened import OpenedModel
+from foedus.tff.learning._stages import initial_weights, trainable_type
 from foedus.tff.templates import AggregationProcess, IterativeProcess, MeasuredProcess, computation
 from foedus.tff.types import view
-from foedus.types import SERVER, at_clients, at_server, float32
+from foedus.types import SERVER, Type, at_clients, at_server, float32
 
 
 class ServerState(NamedTuple):
@@ -82,59 +75,56 @@ def build_federated_averaging_process(
         TypeError: If an argument is of another kind.
         ValueError: If ``model_fn`` returns one model each time.
     """
-    model, input_spec = open_model(model_fn)
+    opened = open_model(model_fn)
+    model = opened.model
     client = optimizer_of(client_optimizer_fn, "client_optimizer_fn")
     server = optimizer_of(server_optimizer_fn, "server_optimizer_fn")
-    aggregator = aggregation_process or _aggregation(model_update_aggregation_factory, model)
+    update = trainable_type(model)
+    aggregator = aggregation_process or _aggregation(model_update_aggregation_factory, update)
     broadcast = broadcast_process or build_broadcast_process(view(model.weights_type))
-    work = training(model, transformation(client), client_weighting)
-    specs = specs_of(trainable_type(model))
+    work = local_training(opened, client, weighting=client_weighting)
+    finalizer = build_apply_optimizer_finalizer(server, view(model.weights_type))
 
     @computation()
     def initialize() -> Any:
-        states = (
-            federated_eval(lambda: server.initialize(specs), SERVER),
-            aggregator.initialize(),
-            broadcast.initialize(),
-        )
+        states = (finalizer.initialize(), aggregator.initialize(), broadcast.initialize())
         return federated_zip(ServerState(federated_eval(initial_weights(model), SERVER), *states))
 
-    @computation(initialize.type.result, at_clients(data_type(input_spec)))
+    @computation(initialize.type.result, at_clients(opened.data_type))
     def next_(server_state: Any, federated_dataset: Any) -> Any:
         sent = broadcast.next(server_state.model_broadcast_state, server_state.model)
-        key = federated_apply(key_of, server_state.model)
-        done, metrics = work(key, sent.result, federated_dataset)
-        weight = (done.weight,) if aggregator_is_weighted(aggregator) else ()
-        mean = aggregator.next(server_state.delta_aggregate_state, done.update, *weight)
-        new = finalized(server, server_state.optimizer_state, server_state.model, mean.result)
-        measured = federated_apply(_train_and_stat(model), metrics)
-        state = ServerState(new.weights, new.state, mean.state, sent.state)
+        done = work.run(work.initialize(), sent.result, federated_dataset)
+        weight = (done.result.update_weight,) if aggregator_is_weighted(aggregator) else ()
+        mean = aggregator.next(server_state.delta_aggregate_state, done.result.update, *weight)
+        new = finalizer.next(server_state.optimizer_state, server_state.model, mean.result)
+        state = ServerState(new.result, new.state, mean.state, sent.state)
         return federated_zip(state), federated_zip(
             OrderedDict(
                 broadcast=sent.measurements,
                 aggregation=mean.measurements,
-                train=measured.train,
-                stat=measured.stat,
+                train=_measured(opened, done.metrics),
+                stat=federated_zip(OrderedDict(num_examples=federated_sum(done.examples))),
             )
         )
 
     return IterativeProcess(initialize, next_)
 
 
-def _train_and_stat(model: Model) -> Any:
-    ordered = in_order(model)
+def _measured(opened: OpenedModel, unfinalized: Any) -> Any:
+    """The metrics as they were in 2021, when counts were no metrics of Keras models."""
+    metrics = opened.aggregated(unfinalized)
+    if not opened.counts:
+        return metrics
 
-    def split(metrics: Any) -> Any:
-        found = ordered(metrics)
-        train = OrderedDict((n, v) for n, v in found.items() if n not in ("num_examples", "num_batches"))
-        return OrderedDict(train=train, stat=OrderedDict(num_examples=found["num_examples"]))
+    def without_counts(found: Any) -> Any:
+        return OrderedDict((name, value) for name, value in found.items() if name not in opened.counts)
 
-    return split
+    return federated_map(without_counts, metrics)
 
 
-def _aggregation(factory: Any, model: Model) -> AggregationProcess:
+def _aggregation(factory: Any, update_type: Type) -> AggregationProcess:
     factory = factory or MeanFactory()
-    update = view(trainable_type(model))
+    update = view(update_type)
     if isinstance(factory, WeightedAggregationFactory):
         return factory.create(update, view(float32))
     return factory.create(update)
@@ -152,23 +142,27 @@ def build_federated_evaluation(
 
     Args:
         model_fn: Builds a model anew each time, by ``from_keras_model``.
-        broadcast_process: A way to broadcast, which is not taken.
+        broadcast_process: How weights reach clients, without a state.
         use_experimental_simulation_loop: Without a meaning here.
 
     Returns:
         ``(<server_model_weights=W@SERVER,federated_dataset={D*}@CLIENTS> -> metrics@SERVER)``; the metrics
         are ``<eval,stat>``.
     """
-    model, input_spec = open_model(model_fn)
-    evaluate = algorithms.fed_eval(model, batches=None)
-    split = _train_and_stat(model)
+    opened = open_model(model_fn)
+    weights_type = opened.model.weights_type
+    gather = statistics_at_client(opened.model, batches=None)
+    broadcast = broadcast_process or build_broadcast_process(view(weights_type))
 
-    def renamed(metrics: Any) -> Any:
-        found = split(metrics)
-        return OrderedDict(eval=found["train"], stat=found["stat"])
+    def work(data: Any, weights: Any) -> Any:
+        statistics = gather(data, weights)
+        return {"metrics": opened.unfinalized(statistics), "examples": statistics["examples"]}
 
-    @computation(at_server(model.weights_type), at_clients(data_type(input_spec)))
+    @computation(at_server(weights_type), at_clients(opened.data_type))
     def server_eval(server_model_weights: Any, federated_dataset: Any) -> Any:
-        return federated_apply(renamed, evaluate(server_model_weights, federated_dataset))
+        sent = broadcast.next(broadcast.initialize(), server_model_weights)
+        done = federated_map(work, (federated_dataset, sent.result))
+        counted = federated_zip(OrderedDict(num_examples=federated_sum(done.examples)))
+        return federated_zip(OrderedDict(eval=_measured(opened, done.metrics), stat=counted))
 
     return server_eval

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from foedus.tff.learning._keras_2 import built
 from foedus.tff.learning.optimizers import Optimizer, filled
 
 _PLAIN = {
@@ -38,17 +39,17 @@ def optimizer_of(given: Any, name: str) -> Optimizer:
         name: The argument, for the error's text.
 
     Raises:
-        TypeError: If it is an instance of a Keras optimizer, or nothing of the kind.
+        TypeError: If it is an instance of a Keras optimizer, uses Keras 2, or is nothing of the kind.
         NotImplementedError: If it has options that are not here.
     """
     if isinstance(given, Optimizer):
         return given
     if _is_keras_optimizer(given):
         raise TypeError(
-            f"Expected `{name}` to be a function that makes an optimizer, found the optimizer {given!r}. "
-            f"Make it anew each time: {name}=lambda: tf.keras.optimizers.{type(given).__name__}(...)"
+            f"Expected `{name}` to be a function that makes an optimizer, found an optimizer that is made. "
+            f"Make it inside: {name}=lambda: tf.keras.optimizers.{type(given).__name__}(...)"
         )
-    made = given() if callable(given) else None
+    made = built(given, name) if callable(given) else None
     if isinstance(made, Optimizer):
         return made
     if not _is_keras_optimizer(made):

@@ -38,13 +38,13 @@ def _absent(name: str, instead: str) -> Absent:
     return Absent(f"tff.learning.{name}", instead)
 
 
-_AGGREGATORS = "clipping, noise and secure sums are not here yet; use tff.aggregators.MeanFactory"
-add_debug_measurements = _absent("add_debug_measurements", _AGGREGATORS)
-add_debug_measurements_with_mixed_dtype = _absent("add_debug_measurements_with_mixed_dtype", _AGGREGATORS)
+_AGGREGATORS = "noise and secure sums are not here yet; use tff.learning.robust_aggregator"
+_MEASURES = "use tff.aggregators.add_measurements"
+add_debug_measurements = _absent("add_debug_measurements", _MEASURES)
+add_debug_measurements_with_mixed_dtype = _absent("add_debug_measurements_with_mixed_dtype", _MEASURES)
 compression_aggregator = _absent("compression_aggregator", _AGGREGATORS)
 ddp_secure_aggregator = _absent("ddp_secure_aggregator", _AGGREGATORS)
 dp_aggregator = _absent("dp_aggregator", _AGGREGATORS)
-robust_aggregator = _absent("robust_aggregator", _AGGREGATORS)
 secure_aggregator = _absent("secure_aggregator", _AGGREGATORS)
 build_federated_sgd_process = _absent(
     "build_federated_sgd_process", "use tff.learning.algorithms.build_fed_sgd"

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from foedus.frontends.tf_data import is_tracing_tensorflow
+
 
 class ModelWeights(NamedTuple):
     """A model's weights.
@@ -22,10 +24,13 @@ class ModelWeights(NamedTuple):
 
     @classmethod
     def from_model(cls, model: Any) -> ModelWeights:
-        """The weights that a model has now.
+        """The weights that a model has now, as arrays; inside code of TensorFlow its variables.
 
         Args:
             model: A Keras model, a ``VariableModel`` or a ``FunctionalModel``.
+
+        Raises:
+            TypeError: If it is none.
         """
         initial = getattr(model, "initial_weights", None)
         if initial is not None:
@@ -33,6 +38,8 @@ class ModelWeights(NamedTuple):
         trainable = getattr(model, "trainable_variables", None)
         if trainable is None:
             raise TypeError(f"Expected a VariableModel or a Keras model, found {model!r}.")
+        if is_tracing_tensorflow():
+            return cls(list(trainable), list(model.non_trainable_variables))
         return cls([_array(v) for v in trainable], [_array(v) for v in model.non_trainable_variables])
 
     @classmethod
@@ -47,8 +54,9 @@ class ModelWeights(NamedTuple):
             model: A Keras model, or a ``VariableModel``.
         """
         own = [*model.trainable_variables, *model.non_trainable_variables]
+        inside = is_tracing_tensorflow()
         for variable, value in zip(own, [*self.trainable, *self.non_trainable], strict=True):
-            variable.assign(np.asarray(value))
+            variable.assign(value if inside else np.asarray(value))
 
     def convert_variables_to_arrays(self) -> ModelWeights:
         """The same weights as NumPy arrays."""
@@ -56,5 +64,6 @@ class ModelWeights(NamedTuple):
 
 
 def _array(variable: Any) -> np.ndarray[Any, Any]:
-    # Keras' variables are told apart from arrays: NumPy would read them one number at a time.
-    return np.array(getattr(variable, "value", variable))
+    # Variables are told apart from arrays: NumPy would read those of Keras one number at a time.
+    read = getattr(variable, "numpy", None)
+    return np.array(variable if read is None else read())

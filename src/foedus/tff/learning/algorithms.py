@@ -5,44 +5,31 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any
 
-import jax
-
-from foedus.lang import federated_apply, federated_eval, federated_value, federated_zip
-from foedus.learning import gather_statistics, gradient_locally, no_statistics
-from foedus.learning import report as report_of
-from foedus.learning.models import Model
-from foedus.process import Process
+from foedus.lang import computation as lang_computation
+from foedus.lang import federated_eval, federated_map, federated_value, federated_zip
 from foedus.tff._absent import Absent
 from foedus.tff._computations import Computation
 from foedus.tff.aggregators import MeanFactory, UnweightedMeanFactory, WeightedAggregationFactory
+from foedus.tff.learning._client_work import LocalWork, evaluation_of, local_gradient, local_training
+from foedus.tff.learning._finalizer import build_apply_optimizer_finalizer
 from foedus.tff.learning._keras_optimizers import optimizer_of
-from foedus.tff.learning._stages import (
-    ClientWork,
-    finalized,
-    in_order,
-    initial_weights,
-    key_of,
-    specs_of,
-    trainable_type,
-    training,
-    transformation,
-    uphill,
-)
-from foedus.tff.learning._variable_model import data_type, open_model
-from foedus.tff.learning._weighting import ClientWeighting, LoopImplementation
-from foedus.tff.learning._weights import ModelWeights
-from foedus.tff.learning.metrics import sum_then_finalize
-from foedus.tff.learning.optimizers import Optimizer, build_sgdm
-from foedus.tff.learning.templates import (
+from foedus.tff.learning._learning_process import (
     LearningAlgorithmState,
     LearningProcess,
     LearningProcessOutput,
-    build_broadcast_process,
+    compose_learning_process,
+    weights_setter,
 )
-from foedus.tff.templates import MeasuredProcess, computation
+from foedus.tff.learning._metric_sums import SumThenFinalizeFactory
+from foedus.tff.learning._model_delta import build_broadcast_process, process_of
+from foedus.tff.learning._open_model import open_model
+from foedus.tff.learning._opened import OpenedModel
+from foedus.tff.learning._stages import initial_weights, trainable_type
+from foedus.tff.learning._weighting import ClientWeighting, LoopImplementation
+from foedus.tff.learning.optimizers import Optimizer, build_sgdm
+from foedus.tff.templates import AggregationProcess, MeasuredProcess, computation
 from foedus.tff.types import view
 from foedus.types import SERVER, at_clients, float32
 
@@ -69,76 +56,25 @@ _REDUCE = LoopImplementation.DATASET_REDUCE
 
 
 def _composed(
-    model: Model,
-    input_spec: Any,
-    work: ClientWork,
+    opened: OpenedModel,
+    work: LocalWork,
     *,
     server: Optimizer,
-    distributor: MeasuredProcess | None,
+    distributor: Any,
     aggregator: Any,
     metrics_aggregator: Any,
 ) -> LearningProcess:
     """A learning process of its four parts."""
-    if metrics_aggregator not in (None, sum_then_finalize):
-        raise NotImplementedError(
-            "foedus.tff adds metrics up over clients and takes no other `metrics_aggregator`"
-        )
-    update = trainable_type(model)
+    update = view(trainable_type(opened.model))
     is_weighted = isinstance(aggregator, WeightedAggregationFactory)
-    mean = aggregator.create(view(update), view(float32)) if is_weighted else aggregator.create(view(update))
-    distribute = distributor or build_broadcast_process(view(model.weights_type))
-    specs, ordered = specs_of(update), in_order(model)
-
-    @computation()
-    def initialize() -> Any:
-        weights = federated_eval(initial_weights(model), SERVER)
-        started = (distribute.initialize(), federated_value((), SERVER), mean.initialize())
-        finalizer = federated_eval(lambda: server.initialize(specs), SERVER)
-        return federated_zip(LearningAlgorithmState(weights, *started, finalizer))
-
-    @computation(initialize.type.result, at_clients(data_type(input_spec)))
-    def next_(state: Any, client_data: Any) -> Any:
-        sent = distribute.next(state.distributor, state.global_model_weights)
-        key = federated_apply(key_of, state.global_model_weights)
-        done, metrics = work(key, sent.result, client_data)
-        averaged = mean.next(state.aggregator, done.update, *((done.weight,) if is_weighted else ()))
-        new = finalized(server, state.finalizer, state.global_model_weights, averaged.result)
-        measured = OrderedDict(
-            distributor=sent.measurements,
-            client_work=federated_apply(lambda m: OrderedDict(train=ordered(m)), metrics),
-            aggregator=averaged.measurements,
-            finalizer=federated_apply(lambda n: OrderedDict(update_non_finite=n), new.rejected),
-        )
-        after = LearningAlgorithmState(new.weights, sent.state, state.client_work, averaged.state, new.state)
-        return LearningProcessOutput(federated_zip(after), federated_zip(measured))
-
-    def get_hparams(state: Any) -> Any:
-        return OrderedDict(finalizer=OrderedDict(optimizer=server.get_hparams(state.finalizer)))
-
-    def set_hparams(state: Any, hparams: Any) -> Any:
-        return state._replace(
-            finalizer=server.set_hparams(state.finalizer, hparams["finalizer"]["optimizer"])
-        )
-
-    return LearningProcess(
-        initialize,
-        next_,
-        _get_weights,
-        _weights_setter(model),
-        get_hparams_fn=get_hparams,
-        set_hparams_fn=set_hparams,
+    weights_type = view(opened.model.weights_type)
+    return compose_learning_process(
+        Computation(lang_computation(initial_weights(opened.model))),
+        distributor or build_broadcast_process(weights_type),
+        process_of(work, opened, metrics_aggregator),
+        aggregator.create(update, view(float32)) if is_weighted else aggregator.create(update),
+        build_apply_optimizer_finalizer(server, weights_type),
     )
-
-
-def _get_weights(state: Any) -> ModelWeights:
-    return state.global_model_weights
-
-
-def _weights_setter(model: Model) -> Callable[[Any, Any], Any]:
-    def set_weights(state: Any, weights: Any) -> Any:
-        return state._replace(global_model_weights=ModelWeights(*model.check_weights(weights)))
-
-    return set_weights
 
 
 def build_weighted_fed_avg(
@@ -162,7 +98,7 @@ def build_weighted_fed_avg(
         client_weighting: How much a client's update counts.
         model_distributor: How weights reach clients.
         model_aggregator: How updates are averaged; ``MeanFactory()`` if not given.
-        metrics_aggregator: ``sum_then_finalize`` or nothing; no other is taken.
+        metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
         measure_timing: Without a meaning here.
 
@@ -204,7 +140,7 @@ def build_unweighted_fed_avg(
         server_optimizer_fn: The same, for the server.
         model_distributor: How weights reach clients.
         model_aggregator: How updates are averaged; ``UnweightedMeanFactory()`` if not given.
-        metrics_aggregator: ``sum_then_finalize`` or nothing; no other is taken.
+        metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
         measure_timing: Without a meaning here.
 
@@ -244,7 +180,7 @@ def build_weighted_fed_prox(
         client_weighting: How much a client's update counts.
         model_distributor: How weights reach clients.
         model_aggregator: How updates are averaged; ``MeanFactory()`` if not given.
-        metrics_aggregator: ``sum_then_finalize`` or nothing; no other is taken.
+        metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
 
     Returns:
@@ -284,7 +220,7 @@ def build_unweighted_fed_prox(
         server_optimizer_fn: The same, for the server.
         model_distributor: How weights reach clients.
         model_aggregator: How updates are averaged; ``UnweightedMeanFactory()`` if not given.
-        metrics_aggregator: ``sum_then_finalize`` or nothing; no other is taken.
+        metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
 
     Returns:
@@ -316,12 +252,10 @@ def _fed_prox(
         raise ValueError(f"Expected `proximal_strength` to be non-negative, found {strength}.")
     client = optimizer_of(client_optimizer_fn, "client_optimizer_fn")
     server = _server_optimizer(server_optimizer_fn, 1.0)
-    model, input_spec = open_model(model_fn)
-    local = transformation(client, proximal_strength=strength)
+    opened = open_model(model_fn)
     return _composed(
-        model,
-        input_spec,
-        training(model, local, weighting),
+        opened,
+        local_training(opened, client, weighting=weighting, proximal_strength=strength),
         server=server,
         distributor=distributor,
         aggregator=aggregator,
@@ -349,19 +283,17 @@ def build_fed_sgd(
             ``build_sgdm(0.1)``.
         model_distributor: How weights reach clients.
         model_aggregator: How gradients are averaged; ``MeanFactory()`` if not given.
-        metrics_aggregator: ``sum_then_finalize`` or nothing; no other is taken.
+        metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
 
     Returns:
         The process.
     """
     server = _server_optimizer(server_optimizer_fn, 0.1)
-    model, input_spec = open_model(model_fn)
-    work: Process = gradient_locally(model, batches=None)
+    opened = open_model(model_fn)
     return _composed(
-        model,
-        input_spec,
-        uphill(work),
+        opened,
+        local_gradient(opened),
         server=server,
         distributor=model_distributor,
         aggregator=model_aggregator or MeanFactory(),
@@ -379,8 +311,9 @@ def build_fed_eval(
 
     Args:
         model_fn: Builds a model anew each time, or a functional model.
-        model_distributor: Not taken; weights reach clients as they are.
-        metrics_aggregation_process: Not taken.
+        model_distributor: How weights reach clients.
+        metrics_aggregation_process: How metrics are aggregated over clients and rounds;
+            ``SumThenFinalizeFactory`` if not given.
         loop_implementation: Without a meaning here.
 
     Returns:
@@ -388,38 +321,50 @@ def build_fed_eval(
         ``client_work.eval.total_rounds_metrics``.
 
     Raises:
-        NotImplementedError: For what is not taken.
+        TypeError: For a model without ``metric_finalizers``.
     """
-    if model_distributor is not None or metrics_aggregation_process is not None:
-        raise NotImplementedError("foedus.tff takes neither a distributor nor an aggregation for evaluation")
-    model, input_spec = open_model(model_fn)
-    gathered = Computation(gather_statistics(model, batches=None))
-    ordered = in_order(model)
+    opened = open_model(model_fn)
+    model = opened.model
+    distributor = model_distributor or build_broadcast_process(view(model.weights_type))
+    gathered = metrics_aggregation_process or _sums_over_rounds(opened)
+    evaluate = evaluation_of(opened)
 
     @computation()
     def initialize() -> Any:
         nothing = federated_value((), SERVER)
         weights = federated_eval(initial_weights(model), SERVER)
-        total = federated_eval(lambda: no_statistics(model), SERVER)
-        return federated_zip(LearningAlgorithmState(weights, nothing, total, nothing, nothing))
+        states = (distributor.initialize(), gathered.initialize(), nothing, nothing)
+        return federated_zip(LearningAlgorithmState(weights, *states))
 
-    @computation(initialize.type.result, at_clients(data_type(input_spec)))
+    @computation(initialize.type.result, at_clients(opened.data_type))
     def next_(state: Any, client_data: Any) -> Any:
-        now = gathered(state.global_model_weights, client_data)
-        total = federated_apply(lambda a, b: jax.tree.map(lambda x, y: x + y, a, b), (state.client_work, now))
-
-        def shown(now: Any, total: Any) -> Any:
-            current, all_ = (ordered(report_of(model, found)) for found in (now, total))
-            found = OrderedDict(current_round_metrics=current, total_rounds_metrics=all_)
-            work = OrderedDict(eval=found)
-            return OrderedDict(distributor=(), client_work=work, aggregator=(), finalizer=())
-
-        after = LearningAlgorithmState(
-            state.global_model_weights, state.distributor, total, state.aggregator, state.finalizer
+        sent = distributor.next(state.distributor, state.global_model_weights)
+        unfinalized = federated_map(evaluate, (client_data, sent.result))
+        found = gathered.next(state.client_work, unfinalized)
+        nothing = federated_value((), SERVER)
+        measured = OrderedDict(
+            distributor=sent.measurements,
+            client_work=federated_zip(OrderedDict(eval=found.result)),
+            aggregator=nothing,
+            finalizer=nothing,
         )
-        return LearningProcessOutput(federated_zip(after), federated_apply(shown, (now, total)))
+        after = LearningAlgorithmState(
+            state.global_model_weights, sent.state, found.state, state.aggregator, state.finalizer
+        )
+        return LearningProcessOutput(federated_zip(after), federated_zip(measured))
 
-    return LearningProcess(initialize, next_, _get_weights, _weights_setter(model))
+    return LearningProcess(
+        initialize,
+        next_,
+        lambda state: state.global_model_weights,
+        weights_setter(view(model.weights_type)),
+    )
+
+
+def _sums_over_rounds(opened: OpenedModel) -> AggregationProcess:
+    if opened.finalizers is None:
+        raise TypeError("Expected a model with metric_finalizers, which metrics of all rounds are made by.")
+    return SumThenFinalizeFactory(opened.finalizers).create(view(opened.metrics_type))
 
 
 def _absent(name: str, instead: str) -> Absent:

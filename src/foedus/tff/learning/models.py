@@ -12,9 +12,13 @@ from foedus.tff.learning._functional_model import (
     functional_model_from_keras,
     keras_model_from_functional_weights,
 )
-from foedus.tff.learning._variable_model import BatchOutput, VariableModel, from_keras_model, open_model
+from foedus.tff.learning._functional_variable_model import model_from_functional
+from foedus.tff.learning._keras_variable_model import from_keras_model
+from foedus.tff.learning._open_model import open_model
+from foedus.tff.learning._saved_models import load, load_functional_model, save, save_functional_model
+from foedus.tff.learning._variable_model import BatchOutput, VariableModel
 from foedus.tff.learning._weights import ModelWeights
-from foedus.tff.types import Type, view
+from foedus.tff.types import Type, to_type, view
 
 __all__ = [
     "BatchOutput",
@@ -40,20 +44,12 @@ def weights_type_from_model(model: Any) -> Type:
     Args:
         model: A functional model, a model, or a function that builds one.
     """
-    to_foedus = getattr(model, "to_foedus", None)
-    return view(open_model(model)[0].weights_type if to_foedus is None else to_foedus().weights_type)
+    if isinstance(model, VariableModel):
+        parts = (model.trainable_variables, model.non_trainable_variables)
+        return to_type(ModelWeights(*([(v.dtype, tuple(v.shape)) for v in part] for part in parts)))
+    return view(open_model(model).model.weights_type)
 
 
-_SAVED = "save the Keras model: weights.assign_weights_to(keras_model); keras_model.save(path)"
 ReconstructionModel = Absent(
     "tff.learning.models.ReconstructionModel", "it left TFF in 2026; partial models are not here yet"
 )
-load = Absent("tff.learning.models.load", "load the Keras model: tf.keras.models.load_model(path)")
-load_functional_model = Absent(
-    "tff.learning.models.load_functional_model", "load the Keras model: tf.keras.models.load_model(path)"
-)
-model_from_functional = Absent(
-    "tff.learning.models.model_from_functional", "give the functional model to the builder itself"
-)
-save = Absent("tff.learning.models.save", _SAVED)
-save_functional_model = Absent("tff.learning.models.save_functional_model", _SAVED)

@@ -3,6 +3,13 @@
 """``tff.simulation``: data and loops for simulations."""
 
 from foedus.tff.simulation import datasets
+from foedus.tff.simulation._compositions import (
+    SequenceTypeNotAssignableError,
+    SequenceTypeNotFoundError,
+    compose_dataset_computation_with_computation,
+    compose_dataset_computation_with_iterative_process,
+    compose_dataset_computation_with_learning_process,
+)
 from foedus.tff.simulation._names_of_2021 import (
     CSVMetricsManager,
     FileCheckpointManager,
@@ -10,9 +17,6 @@ from foedus.tff.simulation._names_of_2021 import (
     HDF5ClientData,
     TensorBoardManager,
     baselines,
-    compose_dataset_computation_with_computation,
-    compose_dataset_computation_with_iterative_process,
-    compose_dataset_computation_with_learning_process,
     models,
     run_simulation,
     server_utils,
@@ -30,6 +34,8 @@ __all__ = [
     "FileCheckpointManager",
     "FromTensorSlicesClientData",
     "HDF5ClientData",
+    "SequenceTypeNotAssignableError",
+    "SequenceTypeNotFoundError",
     "TensorBoardManager",
     "baselines",
     "build_uniform_client_sampling_fn",

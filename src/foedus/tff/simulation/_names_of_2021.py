@@ -13,9 +13,6 @@ __all__ = [
     "HDF5ClientData",
     "TensorBoardManager",
     "baselines",
-    "compose_dataset_computation_with_computation",
-    "compose_dataset_computation_with_iterative_process",
-    "compose_dataset_computation_with_learning_process",
     "models",
     "run_simulation",
     "server_utils",
@@ -39,16 +36,6 @@ _SLICES = "use tff.simulation.datasets.TestClientData"
 FromTensorSlicesClientData = _absent("FromTensorSlicesClientData", _SLICES)
 _HDF5 = "HDF5 files are not read; SQLite files are, by load_and_parse_sql_client_data"
 HDF5ClientData = _absent("HDF5ClientData", _HDF5)
-_DIRECT = "give data sets to the process itself"
-compose_dataset_computation_with_computation = _absent(
-    "compose_dataset_computation_with_computation", _DIRECT
-)
-compose_dataset_computation_with_iterative_process = _absent(
-    "compose_dataset_computation_with_iterative_process", _DIRECT
-)
-compose_dataset_computation_with_learning_process = _absent(
-    "compose_dataset_computation_with_learning_process", _DIRECT
-)
 _BASELINES = "use foedus.simulation.baselines"
 baselines = _absent("baselines", _BASELINES)
 models = _absent("models", _BASELINES)

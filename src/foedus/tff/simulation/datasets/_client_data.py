@@ -16,7 +16,9 @@ import numpy as np
 
 from foedus import simulation
 from foedus.frontends.tf_data import dataset_of_bytes, dataset_of_columns, specs_of
-from foedus.types import to_type
+from foedus.lang import host
+from foedus.tff._computations import Computation
+from foedus.types import STRING, Sequence, Tensor, to_type
 
 
 class ClientData(abc.ABC):
@@ -44,12 +46,19 @@ class ClientData(abc.ABC):
         return self.create_tf_dataset_for_client
 
     @property
-    def dataset_computation(self) -> Any:
-        """Not here: raises ``NotImplementedError``."""
-        raise NotImplementedError(
-            "foedus.tff has no dataset_computation; give data sets to a process: "
-            "[data.create_tf_dataset_for_client(i) for i in ids]"
-        )
+    def dataset_computation(self) -> Computation:
+        """The computation from a client's id to its data set, ``(str -> T*)``.
+
+        It is Python code, run for each client of a round; what has it inside cannot be written to bytes.
+        """
+        element = to_type(self.element_type_structure)
+        make = self.create_tf_dataset_for_client
+
+        @host(returns=Sequence(element))
+        def create_dataset(client_id: str) -> Any:
+            return make(client_id)
+
+        return Computation(create_dataset.at_type(Tensor(STRING)))
 
     @property
     def element_type_structure(self) -> Any:
