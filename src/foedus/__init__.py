@@ -8,6 +8,7 @@ built on it.
 
 from foedus import errors, runtime, types
 from foedus.explain import explain
+from foedus.foreign import Way
 from foedus.lang import (
     Computation,
     computation,
@@ -69,6 +70,7 @@ __all__ = [
     "CLIENTS",
     "SERVER",
     "Computation",
+    "Way",
     "at_clients",
     "at_server",
     "bfloat16",

@@ -62,6 +62,17 @@ SCHEMA = {
             "loaded_from_bytes": bool,
         }
     ],
+    "ways": [
+        {
+            "where": (str, type(None)),
+            "kind": str,
+            "digest": str,
+            "name": (str, type(None)),
+            "line": (str, type(None)),
+            "way": str,
+            "reason": str,
+        }
+    ],
 }
 
 

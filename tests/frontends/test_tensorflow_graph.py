@@ -150,7 +150,7 @@ def test_code_that_touches_the_world_does_not_travel(op: str):
     assert op in str(caught.value.found)
     graph = leaf.payload.portable.graph
     with pytest.raises(UnsupportedError, match="does more than compute") as caught:
-        TF.decode(b"\1\0" + graph.SerializeToString(), leaf.type)
+        TF.decode(b"\2\0\0" + graph.SerializeToString(), leaf.type)
     assert op in str(caught.value.found)
 
 
@@ -174,7 +174,7 @@ def changed(leaf: Foreign, change: Callable[[Any], object]) -> bytes:
     graph = tf.compat.v1.GraphDef()
     graph.CopyFrom(leaf.payload.portable.graph)
     change(graph)
-    return b"\1\0" + graph.SerializeToString()
+    return b"\2\0\0" + graph.SerializeToString()
 
 
 def named(graph: Any, op: str) -> Any:

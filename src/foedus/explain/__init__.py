@@ -11,11 +11,12 @@ from foedus.explain._crossings import (
     total_weight_type,
 )
 from foedus.explain._explanation import Explanation, explain
-from foedus.explain._local_code import LocalCode
+from foedus.explain._local_code import CodeWay, LocalCode
 from foedus.explain._type_lines import show_lines
 
 __all__ = [
     "PROGRAM",
+    "CodeWay",
     "Crossing",
     "Explanation",
     "LocalCode",

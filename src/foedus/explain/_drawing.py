@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
 
 from foedus.explain._crossings import PROGRAM
-from foedus.explain._overview import Overview, Row, Seen, Way, amount, count, noun_of, total
+from foedus.explain._overview import Overview, Passage, Row, Seen, amount, count, noun_of, total
 from foedus.explain._type_lines import short
 from foedus.types import SERVER
 
@@ -37,7 +37,7 @@ class _Arrow:
     rows: tuple[Row, ...]
 
     @property
-    def way(self) -> Way:
+    def way(self) -> Passage:
         """How they travel."""
         return self.rows[0].way
 
@@ -84,7 +84,7 @@ def drawing(view: Overview) -> Element:
         _draw_band(svg, name, detail, tops[name])
     for i, arrow in enumerate(arrows):
         _draw_arrow(svg, arrow, _NAMES + lane * i + min(24.0, lane / 2), lane, tops)
-    _draw_legend(svg, [way for way in Way if any(arrow.way is way for arrow in arrows)], height - 14)
+    _draw_legend(svg, [way for way in Passage if any(arrow.way is way for arrow in arrows)], height - 14)
     return svg
 
 
@@ -99,7 +99,7 @@ def _arrows(rows: tuple[Row, ...]) -> list[_Arrow]:
     return [_Arrow(tuple(row for row in rows if _sort(row) == kind)) for kind in kinds]
 
 
-def _sort(row: Row) -> tuple[str, str, Way]:
+def _sort(row: Row) -> tuple[str, str, Passage]:
     return row.crossing.origin, row.crossing.destination, row.way
 
 
@@ -205,12 +205,12 @@ def rounded(size: int | None) -> str:
     return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
-def css_class(way: Way) -> str:
+def css_class(way: Passage) -> str:
     """The class that has the colour of a way of travelling."""
     return way.value.replace(" ", "-")
 
 
-def _draw_legend(svg: Element, ways: list[Way], y: float) -> None:
+def _draw_legend(svg: Element, ways: list[Passage], y: float) -> None:
     x = 1.0
     for way in ways:
         group = SubElement(

@@ -12,7 +12,7 @@ from foedus.errors import ArgumentError, place
 from foedus.explain._crossings import Crossing, crossings_of, flat_form
 from foedus.explain._html import as_html
 from foedus.explain._json import as_json
-from foedus.explain._local_code import LocalCode, local_code
+from foedus.explain._local_code import CodeWay, LocalCode, code_ways, local_code
 from foedus.explain._overview import Overview, overview, total
 from foedus.explain._text import as_text
 from foedus.ir import Lambda, Node
@@ -46,6 +46,9 @@ class Explanation:
         placements: The placements of the computation, from the server down to the clients.
         members: How many members they have, where that is known.
         local_code: Which local code runs where.
+        ways: Which way the local runtime runs it, where there is something to tell: natively, by its own
+            framework, or lowered to XLA together with the rest of the round. What depends on the data of a
+            run, such as strings at clients, is not in it.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Explanation:
     placements: tuple[PlacementLiteral, ...]
     members: Mapping[PlacementLiteral, int] = field(hash=False)
     local_code: tuple[LocalCode, ...]
+    ways: tuple[CodeWay, ...]
 
     def bytes_down(self) -> int | None:
         """Bytes that one client receives in a run; None where the types leave it open."""
@@ -68,7 +72,8 @@ class Explanation:
 
         Returns:
             One object with ``format`` (``"foedus.explanation"``), ``version`` (1), ``name``, ``type``,
-            ``placements``, ``crossings`` and ``local_code``. The schema is in ``foedus/explain/_json.py``.
+            ``placements``, ``crossings``, ``local_code`` and ``ways``. The schema is in
+            ``foedus/explain/_json.py``.
         """
         return as_json(self._overview())
 
@@ -85,7 +90,8 @@ class Explanation:
 
     def _overview(self) -> Overview:
         members = {p.name: 1 if p == SERVER else self.members.get(p) for p in self.placements}
-        return overview(self.name, self.type, self.crossings, members, self.local_code)
+        code = (self.local_code, self.ways)
+        return overview(self.name, self.type, self.crossings, members, code)
 
 
 def explain(
@@ -125,8 +131,8 @@ def explain(
     members = {placement: int(number) for placement, number in given.items()}
     _check_members(members, placements)
     order = tuple(p.name for p in placements)
-    code = local_code(flat, order)
-    return Explanation(computation.name, type_, crossings_of(flat), placements, members, code)
+    code, ways = local_code(flat, order), code_ways(flat, order)
+    return Explanation(computation.name, type_, crossings_of(flat), placements, members, code, ways)
 
 
 def _check_members(members: Mapping[PlacementLiteral, int], placements: tuple[PlacementLiteral, ...]) -> None:

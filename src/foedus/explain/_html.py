@@ -10,10 +10,12 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from foedus.explain._drawing import css_class, drawing, rounded
 from foedus.explain._overview import (
     MEANING,
+    SAID_OF_WAYS,
     Overview,
+    Passage,
     Row,
-    Way,
     amount,
+    called,
     count,
     grouped,
     noun_of,
@@ -58,6 +60,7 @@ def as_html(view: Overview) -> str:
     _who_sees_what(body, view)
     _crossings(body, view)
     _local_code(body, view)
+    _ways(body, view)
     _type(body, view)
     for element in page.iter():
         element.text = _printable(element.text or "")
@@ -94,9 +97,9 @@ def _short_facts(body: Element, view: Overview) -> None:
     together = total(row.in_all for row in view.rows)
     if together is not None:
         _fact(facts, "in all, both ways", rounded(together))
-    for way in (Way.RAW, Way.PLAIN_SUM, Way.SECURE_SUM, Way.HIDDEN):
+    for way in (Passage.RAW, Passage.PLAIN_SUM, Passage.SECURE_SUM, Passage.HIDDEN):
         number = sum(row.up and row.way is way for row in view.rows)
-        if number or way is not Way.HIDDEN:
+        if number or way is not Passage.HIDDEN:
             _fact(
                 facts,
                 f"up as {way.value}",
@@ -105,7 +108,7 @@ def _short_facts(body: Element, view: Overview) -> None:
             )
 
 
-def _fact(facts: Element, what: str, text: str, way: Way | None = None) -> None:
+def _fact(facts: Element, what: str, text: str, way: Passage | None = None) -> None:
     fact = SubElement(facts, "div", {"class": f"fact {css_class(way)}" if way else "fact"})
     _add(fact, "dt", what)
     _add(fact, "dd", text)
@@ -240,6 +243,23 @@ def _local_code(body: Element, view: Overview) -> None:
         one_by_one = ", one client after another" if code.where == CLIENTS.name else ""
         remark = f"host code: runs as plain Python{one_by_one}" if code.is_host_code else "–"
         _add(line, "td", "loaded from bytes: its source is not here" if code.is_loaded else remark)
+
+
+def _ways(body: Element, view: Overview) -> None:
+    if not view.ways:
+        return
+    section = _section(body, "How the local runtime runs it")
+    table = SubElement(SubElement(section, "div", {"class": "wide"}), "table")
+    titles = SubElement(SubElement(table, "thead"), "tr")
+    for title in ("where", "code", "way", "why"):
+        _add(titles, "th", title)
+    rows = SubElement(table, "tbody")
+    for way in view.ways:
+        line = SubElement(rows, "tr")
+        _add(line, "td", way.where or "on values that are not placed")
+        _add(line, "td", called(way))
+        _add(line, "td", SAID_OF_WAYS[way.running.way])
+        _add(line, "td", way.running.reason)
 
 
 def _type(body: Element, view: Overview) -> None:

@@ -38,6 +38,14 @@ The document is one object. Names are added to it and never changed in meaning w
 | ``local_code[].functions`` | how many different functions |
 | ``local_code[].host_code`` | whether it runs as plain Python |
 | ``local_code[].loaded_from_bytes`` | whether its source is not here |
+| ``ways`` | a list: which way the local runtime runs code, where there is something to tell |
+| ``ways[].where`` | a placement, or null for code on values that are not placed |
+| ``ways[].kind`` | the kind of the leaf |
+| ``ways[].digest`` | the first digits of its digest |
+| ``ways[].name`` | what its author calls the code, or null |
+| ``ways[].line`` | where its author wrote it, or null |
+| ``ways[].way`` | ``natively`` or ``lowered`` |
+| ``ways[].reason`` | why |
 """
 
 from __future__ import annotations
@@ -45,7 +53,7 @@ from __future__ import annotations
 import json
 from typing import TypeAlias
 
-from foedus.explain._local_code import LocalCode
+from foedus.explain._local_code import CodeWay, LocalCode
 from foedus.explain._overview import Overview, Row, Seen
 from foedus.types import Type, show
 
@@ -72,6 +80,7 @@ def as_json(view: Overview) -> str:
         "placements": [_placement(seen) for seen in view.placements],
         "crossings": [_crossing(row) for row in view.rows],
         "local_code": [_code(code) for code in view.local_code],
+        "ways": [_way(way) for way in view.ways],
     }
     return json.dumps(document, indent=2)
 
@@ -117,4 +126,17 @@ def _code(code: LocalCode) -> _Json:
         "functions": code.functions,
         "host_code": code.is_host_code,
         "loaded_from_bytes": code.is_loaded,
+    }
+
+
+def _way(way: CodeWay) -> _Json:
+    running = way.running
+    return {
+        "where": way.where,
+        "kind": way.kind,
+        "digest": way.digest,
+        "name": running.name or None,
+        "line": running.line,
+        "way": running.way.value,
+        "reason": running.reason,
     }

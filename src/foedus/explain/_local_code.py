@@ -1,15 +1,20 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which local code runs where."""
+"""Which local code runs where, and which way the local runtime runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from foedus.foreign import Nature, kind
-from foedus.ir import Block, Call, Foreign, Intrinsic, Lambda, Node, walk
-from foedus.types import SERVER, Federated
+from foedus.foreign import Nature, NoJax, Running, Way, kind
+from foedus.intrinsics import TABLE, Flow
+from foedus.ir import Block, Call, Foreign, Intrinsic, Lambda, Node, free_names, walk
+from foedus.types import SERVER, STRING, Federated, Struct, Tensor
+from foedus.types import walk as walk_type
+
+_DIGITS = 8
+"""Of a leaf's digest: enough to tell the leaves of one program apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,23 @@ class LocalCode:
         return kind(self.kind).nature is Nature.LOADED
 
 
+@dataclass(frozen=True, slots=True)
+class CodeWay:
+    """Which way the local runtime runs a leaf, or a piece of another framework's code in it.
+
+    Args:
+        where: The placement's name; None for code that is called on values that are not placed.
+        kind: The name of the leaf's kind.
+        digest: The first digits of its digest.
+        running: What it is called, which way it runs, and why.
+    """
+
+    where: str | None
+    kind: str
+    digest: str
+    running: Running
+
+
 def local_code(flat: Lambda, order: tuple[str, ...]) -> tuple[LocalCode, ...]:
     """Counts the local code of a program.
 
@@ -55,6 +77,92 @@ def local_code(flat: Lambda, order: tuple[str, ...]) -> tuple[LocalCode, ...]:
         return (len(order) if key[0] is None else order.index(key[0]), key[1])
 
     return tuple(LocalCode(*key, len(digests[key])) for key in sorted(digests, key=rank))
+
+
+def code_ways(flat: Lambda, order: tuple[str, ...]) -> tuple[CodeWay, ...]:
+    """Which way the local runtime runs the local code of a program, where there is something to tell.
+
+    Between two reductions, all code at a placement is compiled as one, or none of it: one leaf that runs
+    natively takes the others with it. What depends on the data of a run is not in it.
+
+    Args:
+        flat: A program in flat form.
+        order: The names of placements in the order in which to list them; what is not placed comes last.
+
+    Returns:
+        One entry for each leaf, or piece in it, that is neither plain host code nor compiled like any other.
+    """
+    found: list[CodeWay] = []
+    for nodes in _stages(flat):
+        against = next((reason for node in nodes if (reason := _against(node)) is not None), None)
+        for node in nodes:
+            leaves = {leaf.digest: leaf for leaf in walk(node) if isinstance(leaf, Foreign)}
+            for leaf in leaves.values():
+                found += _ways_of_leaf(leaf, _where(node), against)
+
+    def rank(one: CodeWay) -> int:
+        return len(order) if one.where is None else order.index(one.where)
+
+    return tuple(sorted(dict.fromkeys(found), key=rank))
+
+
+def _stages(flat: Lambda) -> list[list[Node]]:
+    """The calls that run together: those at one placement between two reductions."""
+    assert isinstance(flat.body, Block)
+    levels: dict[str, int] = {}
+    stages: dict[tuple[int, str], list[Node]] = {}
+    for name, node in flat.body.bindings:
+        if _is_key(node):
+            continue  # Keys are derived on the way, whatever their purpose is called.
+        level = max((levels.get(n, 0) for n in free_names(node)), default=0)
+        read = _reads_at(node)
+        levels[name] = level if read is None else level + 1
+        stages.setdefault((level, read or _where(node) or SERVER.name), []).append(node)
+    return [*stages.values(), [flat.body.result]]
+
+
+def _is_key(node: Node) -> bool:
+    if not isinstance(node, Call) or not isinstance(node.function, Intrinsic):
+        return False
+    return node.function.name == "federated_key"
+
+
+def _reads_at(node: Node) -> str | None:
+    """The placement of the values that a reduction reads; None for any other call."""
+    if not isinstance(node, Call) or not isinstance(node.function, Intrinsic) or node.argument is None:
+        return None
+    if TABLE[node.function.name].flow is not Flow.UP:
+        return None
+    type_ = node.argument.type
+    first = type_.fields[0][1] if isinstance(type_, Struct) else type_
+    return first.placement.name if isinstance(first, Federated) else None
+
+
+def _against(node: Node) -> str | None:
+    """Why a call cannot be compiled, or None."""
+    for part in walk(node):
+        if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk_type(part.type)):
+            return "there are strings"
+        if isinstance(part, Foreign):
+            found = kind(part.kind).as_jax(part.payload)
+            if isinstance(found, NoJax):
+                return found.reason
+    return None
+
+
+def _ways_of_leaf(leaf: Foreign, where: str | None, against: str | None) -> Iterator[CodeWay]:
+    of_kind = kind(leaf.kind)
+    if of_kind.nature is Nature.HOST:
+        return
+    digest = leaf.digest[:_DIGITS]
+    told = of_kind.running(leaf.payload)
+    alone = isinstance(of_kind.as_jax(leaf.payload), NoJax)
+    if against is None or alone:
+        yield from (CodeWay(where, leaf.kind, digest, running) for running in told)
+        return
+    reason = f"it runs between the same reductions as code that is not compiled: {against}"
+    for running in told or (Running("", None, Way.NATIVE, ""),):
+        yield CodeWay(where, leaf.kind, digest, Running(running.name, running.line, Way.NATIVE, reason))
 
 
 def _leaves(flat: Lambda) -> Iterator[tuple[str | None, Foreign]]:

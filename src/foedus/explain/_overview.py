@@ -10,11 +10,12 @@ from enum import Enum
 from typing import assert_never
 
 from foedus.explain._crossings import PROGRAM, Crossing, Protection
-from foedus.explain._local_code import LocalCode
+from foedus.explain._local_code import CodeWay, LocalCode
+from foedus.foreign import Way
 from foedus.types import CLIENTS, SERVER, Federated, Function, Struct, Type, field_path
 
 
-class Way(Enum):
+class Passage(Enum):
     """How values travel, in the words that people use."""
 
     COPY = "copy"
@@ -25,24 +26,24 @@ class Way(Enum):
 
 
 MEANING = {
-    Way.COPY: "",
-    Way.RAW: "its code sees every single value",
-    Way.PLAIN_SUM: "its code sees only totals, but whoever adds up could see single values",
-    Way.SECURE_SUM: "nobody sees single values, only totals (runtimes on one machine simulate this)",
-    Way.HIDDEN: "it answers without learning what was asked (runtimes on one machine simulate this)",
+    Passage.COPY: "",
+    Passage.RAW: "its code sees every single value",
+    Passage.PLAIN_SUM: "its code sees only totals, but whoever adds up could see single values",
+    Passage.SECURE_SUM: "nobody sees single values, only totals (runtimes on one machine simulate this)",
+    Passage.HIDDEN: "it answers without learning what was asked (runtimes on one machine simulate this)",
 }
 """What a way of travelling means for what the receiver sees, to be added to a sentence."""
 
 _ONE_AND_MANY = {
-    Way.COPY: ("as a copy", "as copies"),
-    Way.PLAIN_SUM: ("as a plain sum", "as plain sums"),
-    Way.SECURE_SUM: ("as a secure sum", "as secure sums"),
-    Way.RAW: ("as a raw collection", "as raw collections"),
-    Way.HIDDEN: ("hidden", "hidden"),
+    Passage.COPY: ("as a copy", "as copies"),
+    Passage.PLAIN_SUM: ("as a plain sum", "as plain sums"),
+    Passage.SECURE_SUM: ("as a secure sum", "as secure sums"),
+    Passage.RAW: ("as a raw collection", "as raw collections"),
+    Passage.HIDDEN: ("hidden", "hidden"),
 }
 
 
-def travelling(way: Way, number: int) -> str:
+def travelling(way: Passage, number: int) -> str:
     """How so many values travel, as part of a sentence."""
     return _ONE_AND_MANY[way][number != 1]
 
@@ -62,7 +63,7 @@ class Row:
     number: int
     crossing: Crossing
     up: bool
-    way: Way
+    way: Passage
     in_all: int | None
 
     @property
@@ -115,6 +116,7 @@ class Overview:
         rows: What crosses, in order.
         placements: What each placement sees, from the server down to the clients.
         local_code: Which local code runs where.
+        ways: Which way the local runtime runs it.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Overview:
     rows: tuple[Row, ...]
     placements: tuple[Seen, ...]
     local_code: tuple[LocalCode, ...]
+    ways: tuple[CodeWay, ...]
 
     @property
     def has_tiers(self) -> bool:
@@ -134,7 +137,7 @@ def overview(
     type_: Function,
     crossings: tuple[Crossing, ...],
     members: Mapping[str, int | None],
-    local_code: tuple[LocalCode, ...],
+    code: tuple[tuple[LocalCode, ...], tuple[CodeWay, ...]],
 ) -> Overview:
     """Arranges what is known of a computation.
 
@@ -143,7 +146,7 @@ def overview(
         type_: Its type.
         crossings: What crosses.
         members: The names of its placements from top to bottom, and how many members each has.
-        local_code: Which local code runs where.
+        code: Which local code runs where, and which way.
 
     Returns:
         The overview.
@@ -169,19 +172,19 @@ def overview(
         )
         for placement, count in members.items()
     )
-    return Overview(name, type_, tuple(rows), placements, local_code)
+    return Overview(name, type_, tuple(rows), placements, *code)
 
 
-def _way(protection: Protection, up: bool) -> Way:
+def _way(protection: Protection, up: bool) -> Passage:
     match protection:
         case Protection.NONE:
-            return Way.RAW if up else Way.COPY
+            return Passage.RAW if up else Passage.COPY
         case Protection.SUM:
-            return Way.PLAIN_SUM
+            return Passage.PLAIN_SUM
         case Protection.SECURE_SUM:
-            return Way.SECURE_SUM
+            return Passage.SECURE_SUM
         case Protection.HIDDEN:
-            return Way.HIDDEN
+            return Passage.HIDDEN
         case _:
             assert_never(protection)
 
@@ -204,9 +207,9 @@ def total(sizes: Iterator[int | None]) -> int | None:
     return None if None in known else sum(size or 0 for size in known)
 
 
-def grouped(rows: tuple[Row, ...]) -> dict[tuple[str, Way], list[Row]]:
+def grouped(rows: tuple[Row, ...]) -> dict[tuple[str, Passage], list[Row]]:
     """What a placement receives, by whom it comes from and how it travels, in the order of the program."""
-    found: dict[tuple[str, Way], list[Row]] = {}
+    found: dict[tuple[str, Passage], list[Row]] = {}
     for row in rows:
         found.setdefault((row.crossing.origin, row.way), []).append(row)
     return found
@@ -249,3 +252,17 @@ def amount(size: int | None) -> str:
 def count(number: int, noun: str) -> str:
     """A number with its noun: ``1 value``, ``2 values``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def called(way: CodeWay) -> str:
+    """A piece of local code by what is known of it: name, line, and the digits of its leaf."""
+    name, line = way.running.name, way.running.line
+    known = [f"{name!r}" if name else "", f"({line})" if line else ""]
+    return " ".join(part for part in [*known, way.kind, way.digest] if part)
+
+
+SAID_OF_WAYS = {
+    Way.NATIVE: "natively",
+    Way.LOWERED: "lowered to XLA, with the rest of the round",
+}
+"""How the local runtime runs code, in the words that people use."""

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from foedus.explain._overview import (
     MEANING,
+    SAID_OF_WAYS,
     Overview,
     Row,
     Seen,
     amount,
+    called,
     count,
     grouped,
     receiver,
@@ -30,8 +32,8 @@ def as_text(view: Overview) -> str:
         view: What there is to tell.
 
     Returns:
-        The type, the table of crossings, who sees what, the local code, and, where it is too long to be the
-        second line, the exact type as the last one.
+        The type, the table of crossings, who sees what, the local code and which way it runs, and, where it
+        is too long to be the second line, the exact type as the last one.
     """
     compact = show(view.type)
     is_long = len(compact) > _MOST_ON_ONE_LINE
@@ -40,6 +42,7 @@ def as_text(view: Overview) -> str:
         _crossings(view),
         _who_sees_what(view),
         _local_code(view),
+        _ways(view),
         ["The type in one line:", f"  {compact}"] if is_long else [],
     ]
     return "\n\n".join("\n".join(section) for section in sections if section)
@@ -124,3 +127,11 @@ def _local_code(view: Overview) -> list[str]:
             line += ", one client after another" if code.where == CLIENTS.name else ""
         lines.append(f"{line}, loaded from bytes: its source is not here" if code.is_loaded else line)
     return ["Local code:", *lines] if lines else []
+
+
+def _ways(view: Overview) -> list[str]:
+    lines: list[str] = []
+    for way in view.ways:
+        where = "on values that are not placed" if way.where is None else f"at {way.where}"
+        lines += [f"  {where}: {called(way)}", f"    {SAID_OF_WAYS[way.running.way]}: {way.running.reason}."]
+    return ["How the local runtime runs it:", *lines] if lines else []

@@ -39,6 +39,32 @@ class NoJax:
     reason: str
 
 
+class Way(Enum):
+    """How the local runtime runs local code; the reference runtime runs every leaf natively."""
+
+    NATIVE = "natively"
+    """By its own framework, one call after another."""
+    LOWERED = "lowered"
+    """Compiled by XLA, together with the rest of the round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Which way a piece of local code runs in the local runtime, and why.
+
+    Args:
+        name: What its author calls it; empty where that is not known.
+        line: Where its author wrote it, such as ``train.py:41``; None where that is not known.
+        way: The way.
+        reason: Why, as a sentence without its full stop; empty where its kind has one way only.
+    """
+
+    name: str
+    line: str | None
+    way: Way
+    reason: str
+
+
 class Nature(Enum):
     """What local code is to whoever reads a program."""
 
@@ -59,19 +85,32 @@ class Kind(Protocol):
         """What code of this kind is."""
         ...
 
-    def trace(self, fn: LocalFunction, parameter: Type | None) -> Foreign:
+    def trace(self, fn: LocalFunction, parameter: Type | None, *, way: Way | None = None) -> Foreign:
         """Turns a Python function into a leaf.
 
         Args:
             fn: The user's function. It takes one value per field if the parameter is a struct and the
                 function has as many parameters, else the one value.
             parameter: The type of its argument, None where it takes none.
+            way: Which way the local runtime is to run it; None for the one that the kind chooses.
 
         Returns:
             The leaf, with the function's type and a digest of its content.
 
         Raises:
-            TracingError: If the framework cannot make sense of it.
+            TracingError: If the framework cannot make sense of it, or it cannot run the way it is told.
+        """
+        ...
+
+    def running(self, payload: Payload) -> tuple[Running, ...]:
+        """Which way the local runtime runs a leaf, where there is something to tell.
+
+        Args:
+            payload: A leaf's payload.
+
+        Returns:
+            One for the leaf, or one for each piece of another framework's code in it; none where the leaf is
+            compiled like any other.
         """
         ...
 

@@ -22,8 +22,8 @@ def content_of(traced: ClosedJaxpr) -> bytes:
     """The content of a trace.
 
     Its text says all but the values of arrays, in it and in the functions inside it, the TensorFlow code that
-    it embeds, and what Python code does that it calls back. Nobody can tell the last, so two traces with such
-    code are never equal.
+    it embeds or calls back, and what Python code does that it calls back. Nobody can tell the last, so two
+    traces with such code are never equal.
 
     Args:
         traced: What ``jax.make_jaxpr`` gave.
@@ -45,7 +45,7 @@ def _hidden_inside(jaxpr: Jaxpr) -> Iterator[bytes]:
         literals = (v.val for v in equation.invars if isinstance(v, Literal))
         yield from (_array_bytes(value) for value in literals if np.ndim(value))
         if "callback" in equation.primitive.name:
-            yield _unlike_others()
+            yield _called_back(equation.params)
         if equation.primitive.name == "call_tf":
             yield _tensorflow_code(equation.params)
         for part in _parts(equation.params):
@@ -54,6 +54,12 @@ def _hidden_inside(jaxpr: Jaxpr) -> Iterator[bytes]:
 
 def _unlike_others() -> bytes:
     return f"\0callback {next(_callbacks)}".encode()
+
+
+def _called_back(parameters: dict[str, Any]) -> bytes:
+    """The content of what is called back, if that knows it; see ``_host_call``."""
+    content = getattr(parameters.get("callback"), "content", None)
+    return (None if content is None else content()) or _unlike_others()
 
 
 def _tensorflow_code(parameters: dict[str, Any]) -> bytes:

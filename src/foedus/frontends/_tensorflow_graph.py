@@ -5,7 +5,8 @@
 ```
 offset  bytes  what
 0       2      version of the convention, little endian
-2       -      a ``GraphDef`` with its function library
+2       1      which way it was told to run: 0 for none, 1 natively, 2 lowered
+3       -      a ``GraphDef`` with its function library
 ```
 
 In the graph, nodes are numbered, and so are functions, so that equal code gives equal bytes. Placeholders
@@ -30,12 +31,16 @@ import tensorflow as tf
 from tensorflow.python.eager.context import context
 
 from foedus.errors import CorruptDataError, UnsupportedError, place
+from foedus.foreign import Way
 from foedus.frontends._tensorflow_captures import Captures, Table, Variable, is_anonymous
 from foedus.frontends._tensorflow_effects import Effects
 from foedus.frontends._tensorflow_ops import ALLOWED
 
-CONVENTION = 1
-HEAD = struct.Struct("<H")
+CONVENTION = 2
+HEAD = struct.Struct("<HB")
+
+_WAYS = (None, Way.NATIVE, Way.LOWERED)
+"""What a leaf was told, by its number."""
 
 _FORGOTTEN = re.compile(r"_class|_output_shapes|_user_specified_name|_uid|_XlaHasReferenceVars")
 _GRADIENT = "_gradient_op_type"
@@ -109,12 +114,24 @@ def content_of_call(parameters: Mapping[str, Any]) -> bytes | None:
         The graph as bytes, or None where it captures what no graph holds.
     """
     specs = parameters["args_flat_sig_tf"]
-    function = parameters["function_flat_tf"].get_concrete_function(*specs)
+    return content_of_function(parameters["function_flat_tf"].get_concrete_function(*specs), len(specs))
+
+
+def content_of_function(function: Any, count: int) -> bytes | None:
+    """The content of a traced function.
+
+    Args:
+        function: A ``ConcreteFunction`` of flat tensors.
+        count: How many arguments it has.
+
+    Returns:
+        The graph as bytes, or None where it captures what no graph holds.
+    """
     captured = tuple(function.captured_inputs)
     if any(tensor.dtype in (tf.resource, tf.variant) for tensor in captured):
         return None
-    names = tuple(tensor.op.name for tensor in function.inputs[len(specs) :])
-    return portable(function, Captures(names, captured, captured, captured), len(specs)).content()
+    names = tuple(tensor.op.name for tensor in function.inputs[count:])
+    return portable(function, Captures(names, captured, captured, captured), count).content()
 
 
 def _copy_nodes(source: Any, graph: Any, renamed: dict[str, str], constants: dict[str, Any]) -> None:
@@ -265,12 +282,13 @@ def _forbidden(graph: Any) -> str | None:
     return "a variable that other calls can see" if shared else None
 
 
-def write(leaf: Portable, name: str) -> bytes:
+def write(leaf: Portable, name: str, way: Way | None) -> bytes:
     """A leaf's graph as bytes.
 
     Args:
         leaf: The graph.
         name: What the user's function is called.
+        way: Which way it was told to run.
 
     Returns:
         The bytes.
@@ -279,7 +297,7 @@ def write(leaf: Portable, name: str) -> bytes:
         UnsupportedError: If it does what no leaf that travels may.
     """
     if leaf.obstacle is None:
-        return HEAD.pack(CONVENTION) + leaf.content()
+        return HEAD.pack(CONVENTION, _WAYS.index(way)) + leaf.content()
     raise UnsupportedError(
         f"The TensorFlow code {name!r} cannot be written to bytes",
         found=leaf.obstacle,
@@ -288,7 +306,7 @@ def write(leaf: Portable, name: str) -> bytes:
     )
 
 
-def read(data: bytes, refuse: Callable[[str], NoReturn]) -> Any:
+def read(data: bytes, refuse: Callable[[str], NoReturn]) -> tuple[Any, Way | None]:
     """Reads a graph, and refuses operations that touch more than their operands.
 
     Args:
@@ -296,7 +314,7 @@ def read(data: bytes, refuse: Callable[[str], NoReturn]) -> Any:
         refuse: Raises, given what was found.
 
     Returns:
-        The ``GraphDef``.
+        The ``GraphDef``, and which way it was told to run.
 
     Raises:
         CorruptDataError: If it is none.
@@ -304,16 +322,18 @@ def read(data: bytes, refuse: Callable[[str], NoReturn]) -> Any:
     """
     if len(data) < HEAD.size:
         refuse(f"{len(data)} bytes")
-    (convention,) = HEAD.unpack_from(data)
+    convention, way = HEAD.unpack_from(data)
     if convention != CONVENTION:
         refuse(f"calling convention {convention}")
+    if way >= len(_WAYS):
+        refuse(f"the way {way}")
     try:
         graph = tf.compat.v1.GraphDef.FromString(data[HEAD.size :])
     except Exception as error:
         refuse(f"{type(error).__name__}: {error}")
     forbidden = _forbidden(graph)
     if forbidden is None:
-        return graph
+        return graph, _WAYS[way]
     raise UnsupportedError(
         "A stored TensorFlow leaf does more than compute",
         found=forbidden,

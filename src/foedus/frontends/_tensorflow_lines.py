@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from foedus.errors import describe_line, failing_line, is_users_code
 
@@ -41,6 +42,23 @@ def users_line(error: BaseException) -> str | None:
         return describe_line(*own[-1])
     found = failing_line(error)
     return None if found is None or _GENERATED in found else found
+
+
+def line_of_node(function: Any, node: str) -> str | None:
+    """The user's line that made an operation of the main graph.
+
+    Args:
+        function: The ``ConcreteFunction``.
+        node: The operation's name in its graph.
+
+    Returns:
+        See ``foedus.errors.describe_line``; None where it is not known.
+    """
+    operations = {operation.name: operation for operation in function.graph.get_operations()}
+    if node not in operations:
+        return None
+    frames = [frame for frame in operations[node].traceback if is_users_code(frame.filename)]
+    return describe_line(frames[-1].filename, frames[-1].lineno) if frames else None
 
 
 def complaint(error: BaseException) -> str:

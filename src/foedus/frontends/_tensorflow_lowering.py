@@ -1,41 +1,137 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow leaves inside JAX programs: TensorFlow lowers its own graph to XLA, which JAX embeds.
+"""Which TensorFlow code XLA compiles to the same numbers, and the reasons why it does not.
 
-The values are those of TensorFlow's own kernels for XLA, and gradients are TensorFlow's own. What XLA would
-compute otherwise than TensorFlow does natively is not lowered. A loop has a gradient there only if its length
-is known when it is traced (``maximum_iterations`` of ``tf.while_loop``, as recurrent layers have it); else
-compiling the gradient fails and says so.
+What XLA would compute otherwise than TensorFlow does natively is not lowered. A loop has a gradient there
+only if its length is known when it is traced (``maximum_iterations`` of ``tf.while_loop``, as recurrent
+layers have it).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import tensorflow as tf
-from jax import custom_batching
-from jax.experimental import jax2tf
 
-from foedus.foreign import NoJax
+from foedus.errors import TracingError, place
 from foedus.frontends._tensorflow_captures import Captures
 from foedus.frontends._tensorflow_effects import Effects
-from foedus.frontends._tensorflow_lines import complaint
+from foedus.frontends._tensorflow_in_jax import compiled, lowered
+from foedus.frontends._tensorflow_lines import complaint, line_of_node
 from foedus.types import STRING, Function, Sequence, Struct, Tensor, Type, walk
 
-_DIFFERENT = re.compile(r"Stateless(Random|Truncated|Multinomial|Parameterized|Shuffle)\w*")
+_DIFFERENT = re.compile(r"Stateless(Random(?!Get)|Truncated|Multinomial|Parameterized|Shuffle)\w*")
 """Random numbers, which XLA draws from the same seed in another way."""
 _BOUNDED = re.compile(r"[\[,]<=\d")
 """How XLA writes a length of which it knows a bound only."""
+_UNSUPPORTED = re.compile(r"[:\s](\w+) \(No registered")
+"""How TensorFlow names an operation that it cannot compile."""
+_NAMED = re.compile(r"\bwith op ([A-Z]\w*)|\[Op:([A-Z]\w*)\]")
+"""How it names one that it can compile with constants only."""
+_OF_DATA = frozenset(
+    {"Where", "Unique", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2", "DynamicPartition", "ListDiff"}
+)
+"""Operations whose result has a shape that depends on values."""
+PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+"""Operations that call Python."""
+_CHECKS = frozenset({"Assert", "CheckNumerics", "CheckNumericsV2"})
 _SAMPLE = 3
 """The length that stands for unknown ones where a lowering is tried."""
 
 
-def lowered(function: Any, type_: Function, graph: Any, captures: Captures) -> Callable[[Any], Any] | NoJax:
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why code cannot be lowered.
+
+    Args:
+        reason: The reason.
+        operation: The operation of TensorFlow that is at fault, None where it is no single one.
+    """
+
+    reason: str
+    operation: str | None
+
+    def __str__(self) -> str:
+        return self.reason if self.operation is None else f"{self.operation}: {self.reason}"
+
+
+def _obstacle_in_type(type_: Function, graph: Any) -> Obstacle | None:
+    """What a leaf's type has against lowering.
+
+    Args:
+        type_: The type.
+        graph: The leaf's graph.
+
+    Returns:
+        The first obstacle, or None.
+    """
+    ops = Effects(graph).ops()
+    for part in [*([] if type_.parameter is None else walk(type_.parameter)), *walk(type_.result)]:
+        if isinstance(part, Sequence):
+            reason = "it takes or gives a sequence as a tf.data.Dataset, which XLA does not compile"
+            return Obstacle(reason, one_of(op for op in ops if "Dataset" in op))
+        if isinstance(part, Tensor) and part.dtype == STRING:
+            return Obstacle("there are strings", one_of(op for op in ops if "String" in op))
+        if isinstance(part, Tensor) and part.shape is None:
+            return Obstacle("there are tensors of unknown rank", None)
+    return None
+
+
+def _obstacle_in_graph(graph: Any) -> Obstacle | None:
+    """What the operations of a graph have against lowering, as far as their names tell.
+
+    Args:
+        graph: The graph.
+
+    Returns:
+        The first obstacle, or None.
+    """
+    ops = Effects(graph).ops()
+    if ops & PYTHON:
+        return Obstacle("it calls Python", one_of(ops & PYTHON))
+    drawn = one_of(op for op in ops if _DIFFERENT.fullmatch(op))
+    if drawn is not None:
+        return Obstacle("XLA draws other random numbers than TensorFlow does natively", drawn)
+    if ops & _CHECKS:
+        return Obstacle("it checks its data with assertions, which XLA leaves out", one_of(ops & _CHECKS))
+    return None
+
+
+def obstacle_of_xla(fn: Callable[..., Any], specs: list[Any], graph: Any) -> Obstacle | None:
+    """Why TensorFlow cannot lower a function to XLA, found out by doing it once.
+
+    Args:
+        fn: The function over tensors.
+        specs: What it takes; lengths that are not known are given some.
+        graph: Its graph, to name operations.
+
+    Returns:
+        The obstacle, or None.
+    """
+    known = [tf.TensorSpec([_SAMPLE if n is None else n for n in s.shape], s.dtype) for s in specs]
+    try:
+        text = compiled(fn).experimental_get_compiler_ir(*known)(stage="hlo")
+    except Exception as error:
+        unknown = _UNSUPPORTED.search(str(error))
+        if unknown is not None:
+            return Obstacle("XLA has no such operation", unknown.group(1))
+        said = complaint(error).removeprefix("Failed getting HLO text: '")
+        line = said.splitlines()[0][:200] if said else str(error)
+        return Obstacle(f"TensorFlow cannot compile it with XLA: {line}", _operation_in(str(error), graph))
+    if _BOUNDED.search(text):
+        reason = "the shape of something in it depends on its data, which XLA only bounds"
+        return Obstacle(reason, one_of(Effects(graph).ops() & _OF_DATA))
+    return None
+
+
+def leaf_in_jax(
+    function: Any, type_: Function, graph: Any, captures: Captures
+) -> Callable[[Any], Any] | Obstacle:
     """A leaf as a function that JAX traces.
 
     Args:
@@ -55,10 +151,13 @@ def lowered(function: Any, type_: Function, graph: Any, captures: Captures) -> C
             variable.read_value()  # JAX asks the graph around it which variables there are.
         return function(*flat)
 
-    reason = _reason(type_, graph) or _refusal_of_xla(apply, type_)
-    if reason is not None:
-        return NoJax(reason)
-    call = _differentiable(apply)
+    count = len(function.inputs) - len(function.captured_inputs)
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in function.inputs[:count]]
+    found = _obstacle_in_graph(graph) or _obstacle_in_type(type_, graph)
+    found = found or obstacle_of_xla(apply, specs, graph)
+    if found is not None:
+        return found
+    call = lowered(apply)
 
     def plain_call(plain: Any) -> Any:
         flat = [jnp.asarray(array) for array in jax.tree.leaves(plain)]
@@ -67,135 +166,45 @@ def lowered(function: Any, type_: Function, graph: Any, captures: Captures) -> C
     return plain_call
 
 
-def in_jax(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """A function over tensors of TensorFlow as one over arrays of JAX, for ``jax.jit`` and ``jax.grad``.
-
-    It is compiled by XLA wherever it is called, and traced anew for each set of shapes.
-
-    Args:
-        fn: From containers of tensors to containers of tensors, each such that JAX knows it. It may have no
-            strings, change no variable, and use loops only of a length that it knows.
-
-    Returns:
-        The same over arrays of JAX.
-    """
-
-    forms: dict[Any, tuple[Callable[[list[Any]], list[Any]], list[Any]]] = {}
-
-    def call(*arguments: Any) -> Any:
-        flat, given = jax.tree.flatten(arguments)
-        if given not in forms:
-            forms[given] = _flat_form(fn, given)
-        run, structures = forms[given]
-        found = run([jnp.asarray(array) for array in flat])
-        return jax.tree.unflatten(structures[-1], found)
-
-    return call
-
-
-def _flat_form(fn: Callable[..., Any], given: Any) -> tuple[Callable[[list[Any]], list[Any]], list[Any]]:
-    """A function of flat arrays, and where it notes the structures of its results when it is traced."""
-    structures: list[Any] = []
-
-    def apply(*tensors: Any) -> list[Any]:
-        found, structure = jax.tree.flatten(fn(*jax.tree.unflatten(given, tensors)))
-        structures.append(structure)
-        return [tf.convert_to_tensor(tensor) for tensor in found]
-
-    return _differentiable(apply), structures
-
-
-def _reason(type_: Function, graph: Any) -> str | None:
-    """What can be told from the type and the operations."""
-    ops = Effects(graph).ops()
-    if ops & {"PyFunc", "PyFuncStateless", "EagerPyFunc"}:
-        return "it calls Python"
-    for part in [*([] if type_.parameter is None else walk(type_.parameter)), *walk(type_.result)]:
-        if isinstance(part, Sequence):
-            return "it takes or gives a sequence as a tf.data.Dataset, which XLA does not compile"
-        if isinstance(part, Tensor) and part.dtype == STRING:
-            return "there are strings"
-        if isinstance(part, Tensor) and part.shape is None:
-            return "there are tensors of unknown rank"
-    drawn = sorted(op for op in ops if _DIFFERENT.fullmatch(op))
-    if drawn:
-        return f"XLA draws other random numbers than TensorFlow does natively ({drawn[0]})"
-    checked = ops & {"Assert", "CheckNumerics", "CheckNumericsV2"}
-    return "it checks its data with assertions, which XLA leaves out" if checked else None
-
-
-def _refusal_of_xla(apply: Callable[..., list[Any]], type_: Function) -> str | None:
-    """Why TensorFlow cannot lower a graph to XLA, found out by doing it once."""
-    parameter = type_.parameter
-    tensors = [] if parameter is None else [t for t in walk(parameter) if isinstance(t, Tensor)]
-    shapes = [tuple(_SAMPLE if size is None else size for size in t.shape or ()) for t in tensors]
-    specs = [tf.TensorSpec(shape, tf.as_dtype(t.dtype)) for shape, t in zip(shapes, tensors, strict=True)]
-    try:
-        text = _compiled(apply).experimental_get_compiler_ir(*specs)(stage="hlo")
-    except Exception as error:
-        said = complaint(error).removeprefix("Failed getting HLO text: '")
-        return f"TensorFlow cannot compile it with XLA: {said.splitlines()[0][:200] if said else error}"
-    if _BOUNDED.search(text):
-        return "the shape of something in it depends on its data, which XLA only bounds"
-    return None
-
-
-def _differentiable(apply: Callable[..., list[Any]]) -> Callable[[list[Any]], list[Any]]:
-    """A call that has a gradient and can be batched, one call after another."""
-
-    def gradients(flat: list[Any], cotangents: list[Any]) -> list[Any]:
-        variable = [tensor for tensor in flat if _is_inexact(tensor)]
-        with tf.GradientTape() as tape:
-            tape.watch(variable)
-            results = [result for result in apply(*flat) if _is_inexact(result)]
-        # JAX gives the derivative, TensorFlow its conjugate.
-        given = [_conjugate(cotangent) for cotangent in cotangents]
-        found = tape.gradient(results, variable, given, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        # What runs through a loop has lost its shape.
-        return [
-            tf.ensure_shape(_conjugate(tf.convert_to_tensor(gradient)), tensor.shape)
-            for gradient, tensor in zip(found, variable, strict=True)
-        ]
-
-    forward = jax2tf.call_tf(_compiled(apply), has_side_effects=False)
-    backward = jax2tf.call_tf(_compiled(gradients), has_side_effects=False)
-    looped = custom_batching.sequential_vmap(lambda *flat: forward(*flat))
-    looped_backward = custom_batching.sequential_vmap(lambda flat, cotangents: backward(flat, cotangents))
-
-    @jax.custom_vjp
-    def call(flat: list[Any]) -> list[Any]:
-        return looped(*flat)
-
-    def remember(flat: list[Any]) -> tuple[list[Any], list[Any]]:
-        return call(flat), flat
-
-    def pull(flat: list[Any], cotangents: list[Any]) -> tuple[list[Any]]:
-        real = [i for i, array in enumerate(flat) if jnp.issubdtype(array.dtype, jnp.inexact)]
-        found = [np.zeros(array.shape, jax.dtypes.float0) for array in flat]
-        if real:
-            given = [c for c in cotangents if c.dtype != jax.dtypes.float0]
-            for i, gradient in zip(real, looped_backward(flat, given), strict=True):
-                found[i] = gradient
-        return (found,)
-
-    call.defvjp(remember, pull)
-    return call
-
-
-def _compiled(fn: Callable[..., Any]) -> Any:
-    """A function that XLA compiles also where JAX calls it outside of a compiled program."""
-    return tf.function(fn, autograph=False, jit_compile=True)
-
-
-def _is_inexact(tensor: Any) -> bool:
-    return tensor.dtype.is_floating or tensor.dtype.is_complex
-
-
-def _conjugate(tensor: Any) -> Any:
-    return tf.math.conj(tensor) if tensor.dtype.is_complex else tensor
-
-
 def _packed(flat: Any, type_: Type) -> Any:
     if isinstance(type_, Struct):
         return tuple(_packed(flat, t) for _, t in type_.fields)
     return next(flat)
+
+
+def refuse_lowering(name: str, found: Obstacle, function: Any) -> NoReturn:
+    """Says that code that was told to be lowered cannot be.
+
+    Args:
+        name: What the code is called.
+        found: Why.
+        function: The ``ConcreteFunction``, which knows the user's lines.
+
+    Raises:
+        TracingError: Always.
+    """
+    at = None if found.operation is None else _line_of_operation(function, found.operation)
+    raise TracingError(
+        f"The TensorFlow code {name!r} was told to be lowered to XLA, and cannot be",
+        found=str(found),
+        expected="operations over numbers that XLA compiles exactly",
+        at=at or place(),
+        hint="leave out way=Way.LOWERED, and it runs natively",
+    )
+
+
+def _line_of_operation(function: Any, operation: str) -> str | None:
+    of_it = (o.name for o in function.graph.get_operations() if o.type == operation)
+    return next((line for name in of_it if (line := line_of_node(function, name)) is not None), None)
+
+
+def _operation_in(text: str, graph: Any) -> str | None:
+    """The operation that an error of TensorFlow names."""
+    found = _NAMED.search(text)
+    named = next((group for group in found.groups() if group), None) if found else None
+    return named or one_of(op for op in Effects(graph).ops() if re.search(rf"\b{re.escape(op)}\b", text))
+
+
+def one_of(names: Iterable[str]) -> str | None:
+    """The first of some names, so that the same one is told each time."""
+    return min(names, default=None)

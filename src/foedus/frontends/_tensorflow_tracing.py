@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import tensorflow as tf
+from tensorflow.python.autograph.core import config as autograph
 
-from foedus.errors import CorruptDataError, FoedusError, TracingError, describe_line, is_users_code, place
+from foedus.errors import CorruptDataError, FoedusError, TracingError, place
+from foedus.foreign import Way
+from foedus.frontends._authorship import line_of, name_of
 from foedus.frontends._jax_constants import warn_of_large
 from foedus.frontends._spreading import spreads
 from foedus.frontends._tensorflow_captures import Captures, Table, Variable, freeze, own_variables
 from foedus.frontends._tensorflow_effects import Effects
 from foedus.frontends._tensorflow_graph import Portable, imported, portable, resources
-from foedus.frontends._tensorflow_lines import complaint, users_line
+from foedus.frontends._tensorflow_lines import complaint, line_of_node, users_line
 from foedus.frontends._tensorflow_values import (
     flat_specs,
     from_flat,
@@ -27,6 +30,14 @@ from foedus.frontends._tensorflow_values import (
     to_user,
 )
 from foedus.types import Function, Struct, Type
+
+# AutoGraph reads the sources of all that a user's function calls, and complains where it cannot. There is
+# nothing for it to convert in ours and in JAX's.
+autograph.CONVERSION_RULES = (
+    autograph.DoNotConvert("foedus"),
+    autograph.DoNotConvert("jax"),
+    *autograph.CONVERSION_RULES,
+)
 
 
 @final
@@ -40,6 +51,8 @@ class TensorflowLeaf:
         function: The ``ConcreteFunction``, from flat tensors to flat tensors.
         captures: What it captures.
         portable: Its graph, with everything that it captures.
+        way: Which way it was told to run in the local runtime.
+        line: Where its author wrote it; None where that is not known.
     """
 
     name: str
@@ -47,8 +60,10 @@ class TensorflowLeaf:
     function: Any
     captures: Captures
     portable: Portable
+    way: Way | None
+    line: str | None
     lowered: list[Any] = field(default_factory=list, repr=False)
-    """What ``as_jax`` gave, once it was asked."""
+    """Its form for JAX, or what is against one, once it was asked for."""
 
     def run(self, plain: Any) -> Any:
         """Applies it to a plain argument."""
@@ -66,12 +81,13 @@ def _shortened(error: Any) -> Exception:
     return short
 
 
-def trace(fn: Callable[..., Any], parameter: Type | None) -> TensorflowLeaf:
+def trace(fn: Callable[..., Any], parameter: Type | None, way: Way | None) -> TensorflowLeaf:
     """Traces a function.
 
     Args:
         fn: The user's function; AutoGraph converts it, as ``tf.function`` does.
         parameter: The type of its argument, None where it takes none.
+        way: Which way it is told to run.
 
     Returns:
         The leaf.
@@ -79,7 +95,7 @@ def trace(fn: Callable[..., Any], parameter: Type | None) -> TensorflowLeaf:
     Raises:
         TracingError: If TensorFlow or the language cannot make sense of it, or it is not pure.
     """
-    name = str(getattr(fn, "__name__", type(fn).__name__))
+    name = name_of(fn)
     spread = spreads(fn, parameter)
     results: list[Type] = []
     converted = tf.__internal__.autograph.tf_convert(fn, tf.__internal__.autograph.control_status_ctx(), True)
@@ -107,7 +123,8 @@ def trace(fn: Callable[..., Any], parameter: Type | None) -> TensorflowLeaf:
     captures = freeze(function, effects, len(specs), name)
     leaf = portable(function, captures, len(specs))
     warn_of_large(_constants(captures), name)
-    return TensorflowLeaf(name, Function(parameter, results[-1]), function, captures, leaf)
+    type_ = Function(parameter, results[-1])
+    return TensorflowLeaf(name, type_, function, captures, leaf, way, line_of(fn))
 
 
 def _arguments(flat: Iterator[Any], parameter: Type | None, *, spread: bool) -> list[Any]:
@@ -134,27 +151,19 @@ def _refuse_chance(function: Any, effects: Effects, name: str) -> None:
         f"The TensorFlow code {name!r} draws random numbers that no key determines",
         found=node.op,
         expected="a pure function: the same whenever it is run, and wherever",
-        at=_line_of(function, node.name) or place(),
+        at=line_of_node(function, node.name) or place(),
         hint="use tf.random.stateless_uniform and its kin, with a key as seed: tf.bitcast(key, tf.int32) of "
         "one that federated_key gives; give a data set that is shuffled a seed",
     )
 
 
-def _line_of(function: Any, node: str) -> str | None:
-    """The user's line that made an operation of the main graph."""
-    operations = {operation.name: operation for operation in function.graph.get_operations()}
-    if node not in operations:
-        return None
-    frames = [frame for frame in operations[node].traceback if is_users_code(frame.filename)]
-    return describe_line(frames[-1].filename, frames[-1].lineno) if frames else None
-
-
-def load(graph: Any, type_: Function) -> TensorflowLeaf:
+def load(graph: Any, type_: Function, way: Way | None) -> TensorflowLeaf:
     """Makes a leaf of a graph that was read.
 
     Args:
         graph: The ``GraphDef``; see ``_tensorflow_graph``.
         type_: The leaf's type.
+        way: Which way it was told to run.
 
     Returns:
         The leaf.
@@ -182,4 +191,4 @@ def load(graph: Any, type_: Function) -> TensorflowLeaf:
     function = tf.function(stored, autograph=False).get_concrete_function(*specs)
     names = tuple(f"resource_{i}" for i in range(len(contents)))
     captures = Captures(names, contents, tuple(h for _, h in made), tuple(kept for kept, _ in made))
-    return TensorflowLeaf("a loaded leaf", type_, function, captures, Portable(graph, None))
+    return TensorflowLeaf("a loaded leaf", type_, function, captures, Portable(graph, None), way, None)

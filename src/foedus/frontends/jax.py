@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, final
 
@@ -19,7 +19,9 @@ import numpy as np
 
 from foedus.data import Elements, Ragged, Span, empty_columns, flat_columns, has_rows, map_columns
 from foedus.errors import CorruptDataError, FoedusError, TracingError, failing_line, place
-from foedus.foreign import Encoded, Nature, NoJax
+from foedus.foreign import Encoded, Nature, NoJax, Running, Way
+from foedus.frontends._authorship import require_no_way
+from foedus.frontends._embedded import Embedded, noting, require_travelling
 from foedus.frontends._jax_constants import frozen, warn_of_large
 from foedus.frontends._jax_content import content_of
 from foedus.frontends._jax_export import BoundedSequence, OpenLengths, export_leaf
@@ -59,6 +61,8 @@ class JaxFunction:
     fn: Callable[..., Any]
     parameter: Type | None
     spread: bool
+    embedded: list[Embedded] = field(default_factory=list[Embedded], repr=False)
+    """The code of other frameworks that it calls, known once it was traced."""
 
     def call(self, plain: Any) -> Any:
         """Applies the function to a plain argument; the result is in the user's containers."""
@@ -181,12 +185,15 @@ class JaxKind:
 
     nature = Nature.TRACED
 
-    def trace(self, fn: Callable[..., Any], parameter: Type | None) -> Foreign:
+    def trace(self, fn: Callable[..., Any], parameter: Type | None, *, way: Way | None = None) -> Foreign:
         """See ``Kind.trace``."""
+        require_no_way("jax", way)
         if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(parameter)) if parameter else False:
             raise TracingError("JAX has no strings", found=parameter, at=place())
         payload = JaxFunction(frozen(fn), parameter, spreads(fn, parameter))
-        result, content = _trace_once(payload, _PROBES[0])
+        with noting() as embedded:
+            result, content = _trace_once(payload, _PROBES[0])
+        payload.embedded.extend(embedded)
         if parameter is not None and any(_is_open(t) for t in walk(parameter)):
             other, more = _trace_once(payload, _PROBES[1])
             result, content = _join(result, other), content + more
@@ -200,12 +207,18 @@ class JaxKind:
             result = _to_plain(payload.call(argument))
             return jax.tree.map(np.asarray, result)
 
+    def running(self, payload: JaxFunction) -> tuple[Running, ...]:
+        """See ``Kind.running``: what it calls of other frameworks."""
+        return tuple(piece.running for piece in payload.embedded)
+
     def as_jax(self, payload: JaxFunction) -> Callable[[Any], Any] | NoJax:
         """See ``Kind.as_jax``."""
         return partial(_call_plain, payload)
 
     def encode(self, payload: JaxFunction, type_: Function) -> Encoded:
         """See ``Kind.encode``: as StableHLO, which is a kind of its own."""
+        for piece in payload.embedded:
+            require_travelling(piece)
         return Encoded("stablehlo", export_leaf(partial(_call_plain, payload), type_))
 
     def decode(self, data: bytes, type_: Function) -> Foreign:

@@ -13,7 +13,8 @@ from typing import Any, final
 
 from foedus.data import to_member
 from foedus.errors import CorruptDataError, FoedusError, UnsupportedError, place
-from foedus.foreign import Encoded, Nature, NoJax
+from foedus.foreign import Encoded, Nature, NoJax, Running, Way
+from foedus.frontends._authorship import line_of, name_of, require_no_way
 from foedus.ir import Foreign, constant
 from foedus.types import Function, Sequence, Struct, Type, from_plain, pack
 
@@ -43,8 +44,9 @@ class NumpyKind:
 
     nature = Nature.HOST
 
-    def trace(self, fn: Any, parameter: Type | None) -> Foreign:
+    def trace(self, fn: Any, parameter: Type | None, *, way: Way | None = None) -> Foreign:
         """See ``Kind.trace``; ``fn`` is a ``foedus.lang`` host function, which knows what it returns."""
+        require_no_way("numpy", way)
         code = getattr(fn.fn, "__code__", None)
         takes = code.co_argcount if isinstance(code, CodeType) else 1
         spread = isinstance(parameter, Struct) and takes != 1 and takes == len(parameter.fields)
@@ -62,6 +64,11 @@ class NumpyKind:
         else:
             result = payload.fn(_to_user(argument, payload.parameter))
         return to_member(result, payload.returns, f"the result of {payload.fn.__name__!r}")
+
+    def running(self, payload: HostPayload) -> tuple[Running, ...]:
+        """See ``Kind.running``."""
+        reason = "it is host code, which nothing compiles"
+        return (Running(name_of(payload.fn), line_of(payload.fn), Way.NATIVE, reason),)
 
     def as_jax(self, payload: HostPayload) -> NoJax:
         """See ``Kind.as_jax``."""

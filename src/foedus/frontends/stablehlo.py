@@ -22,7 +22,7 @@ import numpy as np
 from jax import custom_batching, export
 
 from foedus.errors import CorruptDataError, FoedusError, TracingError, UnsupportedError, place
-from foedus.foreign import Encoded, Nature, NoJax
+from foedus.foreign import Encoded, Nature, NoJax, Running, Way
 from foedus.frontends._jax_calling import Demand, flat_arguments, from_flat, to_flat
 from foedus.frontends._jax_export import CONVENTION, HEAD, MOST_LEAST_ROWS
 from foedus.ir import Foreign
@@ -93,7 +93,7 @@ class StablehloKind:
 
     nature = Nature.LOADED
 
-    def trace(self, fn: Callable[..., Any], parameter: Type | None) -> Foreign:
+    def trace(self, fn: Callable[..., Any], parameter: Type | None, *, way: Way | None = None) -> Foreign:
         """See ``Kind.trace``: there is nothing to trace."""
         raise TracingError(
             "Python functions are not traced to the kind 'stablehlo', which is that of loaded leaves",
@@ -107,6 +107,10 @@ class StablehloKind:
         with jax.enable_x64(True):
             results = payload.compiled(*payload.arguments(argument))
             return from_flat(iter([np.asarray(array) for array in results]), payload.type.result)
+
+    def running(self, payload: LoadedFunction) -> tuple[Running, ...]:
+        """See ``Kind.running``: it is compiled like any code of JAX."""
+        return ()
 
     def as_jax(self, payload: LoadedFunction) -> Callable[[Any], Any] | NoJax:
         """See ``Kind.as_jax``: for ``jax.jit`` and loops; ``jax.vmap`` loops, and there is no gradient."""

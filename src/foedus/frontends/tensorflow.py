@@ -17,9 +17,9 @@ from typing import Any, NoReturn, final
 import tensorflow as tf
 
 from foedus.errors import CorruptDataError, FoedusError, place
-from foedus.foreign import Encoded, Nature, NoJax
+from foedus.foreign import Encoded, Nature, NoJax, Running, Way
 from foedus.frontends._tensorflow_graph import read, write
-from foedus.frontends._tensorflow_lowering import lowered
+from foedus.frontends._tensorflow_lowering import Obstacle, leaf_in_jax, refuse_lowering
 from foedus.frontends._tensorflow_tracing import TensorflowLeaf, load, trace
 from foedus.ir import Foreign
 from foedus.types import Function, Type
@@ -35,9 +35,10 @@ class TensorflowKind:
 
     nature = Nature.TRACED
 
-    def trace(self, fn: Callable[..., Any], parameter: Type | None) -> Foreign:
+    def trace(self, fn: Callable[..., Any], parameter: Type | None, *, way: Way | None = None) -> Foreign:
         """See ``Kind.trace``."""
-        leaf = trace(fn, parameter)
+        leaf = trace(fn, parameter, way)
+        _require_way(leaf)
         content = leaf.portable.content()
         if leaf.portable.obstacle is not None:
             # What it captures, or calls back, is not in its content: it is equal to itself only.
@@ -48,20 +49,31 @@ class TensorflowKind:
         """See ``Kind.run``: one compiled graph, the same for all clients."""
         return payload.run(argument)
 
+    def running(self, payload: TensorflowLeaf) -> tuple[Running, ...]:
+        """See ``Kind.running``: lowered where that is exact, else natively."""
+        found = self.as_jax(payload)
+        if isinstance(found, NoJax):
+            way, reason = Way.NATIVE, found.reason
+        elif payload.way is None:
+            way, reason = Way.LOWERED, "it computes on numbers alone, and XLA compiles it exactly"
+        else:
+            way, reason = Way.LOWERED, "it was told to be lowered, and XLA compiles it exactly"
+        return (Running(payload.name, payload.line, way, reason),)
+
     def as_jax(self, payload: TensorflowLeaf) -> Callable[[Any], Any] | NoJax:
         """See ``Kind.as_jax``: as XLA compiles the graph. ``jax.grad`` works, once; ``jax.vmap`` loops.
 
         Operations that fail natively on data that they cannot take, such as an index out of range, give
         some value here, as they do in JAX.
         """
-        if not payload.lowered:
-            function, graph = payload.function, payload.portable.graph
-            payload.lowered.append(lowered(function, payload.type, graph, payload.captures))
-        return payload.lowered[0]
+        if payload.way is Way.NATIVE:
+            return NoJax("it was told to run natively")
+        found = _in_jax(payload)
+        return NoJax(str(found)) if isinstance(found, Obstacle) else found
 
     def encode(self, payload: TensorflowLeaf, type_: Function) -> Encoded:
         """See ``Kind.encode``: as a graph of TensorFlow's own format."""
-        return Encoded(_NAME, write(payload.portable, payload.name))
+        return Encoded(_NAME, write(payload.portable, payload.name, payload.way))
 
     def decode(self, data: bytes, type_: Function) -> Foreign:
         """See ``Kind.decode``: refuses operations that do more than compute, whoever sent them."""
@@ -74,9 +86,11 @@ class TensorflowKind:
                 at=place(),
             )
 
-        graph = read(data, refuse)
+        graph, way = read(data, refuse)
         try:
-            return _foreign(load(graph, type_), data)
+            leaf = load(graph, type_, way)
+            _require_way(leaf)
+            return _foreign(leaf, data)
         except FoedusError:
             raise
         except Exception as error:
@@ -99,8 +113,23 @@ class TensorflowKind:
             ) from error
 
 
+def _in_jax(leaf: TensorflowLeaf) -> Callable[[Any], Any] | Obstacle:
+    """The leaf's form for JAX, made once."""
+    if not leaf.lowered:
+        leaf.lowered.append(leaf_in_jax(leaf.function, leaf.type, leaf.portable.graph, leaf.captures))
+    return leaf.lowered[0]
+
+
+def _require_way(leaf: TensorflowLeaf) -> None:
+    """Refuses a leaf that was told to be lowered, and cannot be."""
+    found = _in_jax(leaf) if leaf.way is Way.LOWERED else None
+    if isinstance(found, Obstacle):
+        refuse_lowering(leaf.name, found, leaf.function)
+
+
 def _foreign(leaf: TensorflowLeaf, content: bytes) -> Foreign:
-    head = f"{_NAME}\0{leaf.type}\0".encode("utf-8", "surrogatepass")
+    told = "" if leaf.way is None else leaf.way.value
+    head = f"{_NAME}\0{leaf.type}\0{told}\0".encode("utf-8", "surrogatepass")
     return Foreign(_NAME, leaf, leaf.type, hashlib.sha256(head + content).hexdigest())
 
 

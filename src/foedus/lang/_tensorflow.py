@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import functools
-from typing import final
+from collections.abc import Callable
+from typing import final, overload
 
 from foedus.errors import TracingError, place
-from foedus.foreign import LocalFunction, kind
+from foedus.foreign import LocalFunction, Way, kind
 from foedus.lang._computation import Computation
 from foedus.lang._current import active, use
 from foedus.lang._trace import (
@@ -33,15 +34,18 @@ class TensorflowFunction:
 
     __name__: str
 
-    def __init__(self, fn: LocalFunction) -> None:
+    def __init__(self, fn: LocalFunction, way: Way | None = None) -> None:
         self.fn = fn
+        self.way = way
         functools.update_wrapper(self, fn)
 
     def at_type(self, parameter: Type | None) -> Computation:
         """The function as a computation for one type of argument."""
         try:
             with use(_TensorflowGuard()):
-                return Computation(kind("tensorflow").trace(self.fn, parameter), fn_name(self.fn))
+                return Computation(
+                    kind("tensorflow").trace(self.fn, parameter, way=self.way), fn_name(self.fn)
+                )
         except LanguageUsed:
             raise TracingError(
                 f"The TensorFlow code {fn_name(self.fn)!r} uses the language, or calls a computation",
@@ -67,7 +71,17 @@ class TensorflowFunction:
         return f"<TensorFlow function {fn_name(self.fn)}>"
 
 
-def tensorflow(fn: LocalFunction) -> TensorflowFunction:
+@overload
+def tensorflow(fn: LocalFunction, *, way: Way | None = None) -> TensorflowFunction: ...
+
+
+@overload
+def tensorflow(*, way: Way | None) -> Callable[[LocalFunction], TensorflowFunction]: ...
+
+
+def tensorflow(
+    fn: LocalFunction | None = None, *, way: Way | None = None
+) -> TensorflowFunction | Callable[[LocalFunction], TensorflowFunction]:
     """Marks a Python function as TensorFlow code; it needs the extra ``tensorflow``.
 
     It is traced once for each type of argument, as by ``tf.function``, and runs as one compiled graph for
@@ -76,16 +90,22 @@ def tensorflow(fn: LocalFunction) -> TensorflowFunction:
     ``tf.bitcast(key, tf.int32)``.
 
     What it captures is frozen when it is traced: tensors, variables and lookup tables that it only reads. It
-    may not change them; variables that it makes itself are new in every call. Code over numbers is compiled
-    together with the rest of a round where XLA does it exactly, else it runs natively, one client after
-    another.
+    may not change them; variables that it makes itself are new in every call.
+
+    The local runtime lowers code over numbers to XLA, together with the rest of a round, where XLA computes
+    the same; else TensorFlow runs it natively, one client after another. ``foedus.explain`` says which, and
+    why. The reference runtime always runs it natively.
 
     Args:
-        fn: The function.
+        fn: The function; if not given, a decorator is returned.
+        way: Which way the local runtime is to run it; None for the one that suits. It travels with the code.
 
     Returns:
         A function that can be given to an operator or to ``computation``, or be called inside a computation
         or outside of one.
+
+    Raises:
+        TracingError: When it becomes a leaf, if it was told to be lowered and cannot be.
 
     Example:
         >>> @tensorflow
@@ -94,4 +114,6 @@ def tensorflow(fn: LocalFunction) -> TensorflowFunction:
         >>> over(70.5, 69.0)
         True
     """
-    return TensorflowFunction(fn)
+    if fn is None:
+        return lambda later: TensorflowFunction(later, way)
+    return TensorflowFunction(fn, way)

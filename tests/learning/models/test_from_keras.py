@@ -15,6 +15,7 @@ import pytest
 
 import foedus as fd
 from foedus import learning, runtime
+from foedus.frontends.keras import open_metric
 from foedus.learning import metrics, models
 from foedus.learning.algorithms import fed_avg
 
@@ -289,8 +290,8 @@ MEASURES: dict[str, tuple[Any, Any, Any, Callable[[Any, Any], Any]]] = {
 
 @cache
 def made(name: str) -> metrics.Metric:
-    (metric,) = of(dense, metrics=[MEASURES[name][0]]).metrics
-    return metric
+    opened = open_metric(MEASURES[name][0])
+    return metrics.Metric(name, opened.zero, opened.accumulate, opened.report)
 
 
 @pytest.mark.parametrize(
@@ -307,3 +308,46 @@ def made(name: str) -> metrics.Metric:
 def test_metrics_keep_the_laws(name: str, law: metric_laws.Law):
     _, predictions, labels, meaning = MEASURES[name]
     assert law(Measure(made(name), predictions, labels, meaning)) == []
+
+
+def normalising() -> Any:
+    return keras.Sequential([keras.Input((2,)), L.BatchNormalization(momentum=0.75), L.Dense(CLASSES)])
+
+
+NORMALISED = {"x": ("float32", (2,)), "y": "int32"}
+
+
+def moved(mean: Any, variance: Any, batches: list[Any]) -> tuple[Any, Any]:
+    """The averages of batch normalisation after some batches, by NumPy."""
+    for x in batches:
+        mean = 0.75 * mean + 0.25 * x.mean(axis=0)
+        variance = 0.75 * variance + 0.25 * x.var(axis=0)
+    return mean, variance
+
+
+@pytest.mark.parametrize("choice", [models.NonTrainable.KEEP_SERVERS, models.NonTrainable.AVERAGE])
+@pytest.mark.parametrize("make", [runtime.local, runtime.reference])
+def test_what_becomes_of_the_averages_of_batch_norm(choice: models.NonTrainable, make: Any):
+    model = of(normalising, example=NORMALISED, coupled=True, non_trainable=choice)
+    data = clients_of({"x": real(2)}, {"a": 5, "b": 2, "c": 0})
+    process = fed_avg(
+        model,
+        client_optimizer=optax.sgd(0.1),
+        server_optimizer=optax.sgd(0.5),  # Means nothing to what is not trained.
+        batches=learning.Batches(size=3, shuffle=False),
+    )
+    with fd.use(make()):
+        state = process.initialize(0)
+        for _ in range(2):
+            state = process.next(state, data).state
+    mean, variance = np.zeros(2), np.ones(2)
+    if choice is models.NonTrainable.AVERAGE:
+        for _ in range(2):
+            x = {i: client["x"].astype(np.float64) for i, client in data.items()}
+            of_a = moved(mean, variance, [x["a"][:3], x["a"][3:]])
+            of_b = moved(mean, variance, [x["b"]])
+            mean, variance = ((5 * a + 2 * b) / 7 for a, b in zip(of_a, of_b, strict=True))
+    found = state.weights.non_trainable
+    # A handful of sums of float32.
+    np.testing.assert_allclose(found["batch_normalization/moving_mean"], mean, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found["batch_normalization/moving_variance"], variance, rtol=0, atol=1e-6)

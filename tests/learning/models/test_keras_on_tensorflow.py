@@ -77,3 +77,21 @@ def test_dropout_is_drawn_from_keys(on_tensorflow: dict[str, Any]):
     found, expected = on_tensorflow["dropout"], on_tensorflow["reference"]
     for key, weight in expected["weights"].items():
         np.testing.assert_allclose(found["weights"][key], weight, rtol=1e-5, atol=1e-6)
+
+
+def test_what_was_trained_is_saved_and_loaded(on_tensorflow: dict[str, Any], on_jax: dict[str, Any]):
+    for found in (on_tensorflow["saved"], on_jax["saved"]):
+        trained, loaded = found["predictions"]
+        assert trained == loaded
+        # One is compiled by Keras, the other by Foedus.
+        np.testing.assert_allclose(found["ours"], trained, rtol=0, atol=1e-5 * np.max(np.abs(trained)))
+
+
+def test_averages_and_optimizers_of_keras_are_the_same_on_both_backends(
+    on_tensorflow: dict[str, Any], on_jax: dict[str, Any]
+):
+    found, expected = on_tensorflow["saved"], on_jax["saved"]
+    for part in ("weights", "others"):
+        for key, weight in expected[part].items():
+            atol = BOUND * np.max(np.abs(weight))
+            np.testing.assert_allclose(found[part][key], weight, rtol=0, atol=atol)

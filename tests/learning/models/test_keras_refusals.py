@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from foedus.errors import ArgumentError
+import foedus as fd
+from foedus.errors import ArgumentError, UnsupportedError
 from foedus.learning import models
 
 keras: Any = pytest.importorskip("keras")
@@ -110,9 +111,173 @@ def test_a_metric_is_one(refused: Any):
 
 
 def test_two_metrics_of_one_name_are_refused():
-    twice = [keras.metrics.Mean(name="loss")]
+    twice = [keras.metrics.SparseCategoricalAccuracy(name="loss")]
     with pytest.raises(ArgumentError, match="Two numbers would be reported as 'loss'"):
         models.from_keras(small, example=EXAMPLE, loss=LOSS, metrics=twice, coupled=False)
+
+
+class Most(keras.metrics.Metric):
+    """The greatest prediction: that of two clients is no sum of theirs."""
+
+    def __init__(self) -> None:
+        super().__init__(name="most")
+        self.best = self.add_variable((), "zeros", name="best")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.best.assign(keras.ops.maximum(self.best, keras.ops.max(y_pred)))
+
+    def result(self) -> Any:
+        return self.best
+
+
+def test_metrics_add_up(refused: Any):
+    settings: Any = {"example": EXAMPLE, "loss": LOSS, "metrics": [Most()], "coupled": False}
+    with refused(
+        ArgumentError,
+        """
+        The statistics of the metric 'most' do not add up
+          found     two clients together give another number than their examples in one place
+          expected  variables that are sums over examples, each times its weight
+          at        metrics, HERE
+        """,
+    ):
+        models.from_keras(small, **settings)
+
+
+class Rows(Most):
+    """Counts all rows, those that only fill up a batch too."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.best.assign(self.best + y_pred.shape[0])
+
+
+def test_metrics_heed_weights(refused: Any):
+    settings: Any = {"example": EXAMPLE, "loss": LOSS, "metrics": [Rows()], "coupled": False}
+    with refused(
+        ArgumentError,
+        """
+        The statistics of the metric 'most' do not add up
+          found     examples of weight zero change it
+          expected  variables that are sums over examples, each times its weight
+          at        metrics, HERE
+        """,
+    ):
+        models.from_keras(small, **settings)
+
+
+def test_metrics_take_labels(refused: Any):
+    mean = keras.metrics.Mean(name="mean")
+    settings: Any = {"example": EXAMPLE, "loss": LOSS, "metrics": [mean], "coupled": False}
+    with refused(
+        ArgumentError,
+        """
+        The metric 'mean' cannot be measured on the predictions and labels of this model
+          found     TypeError: Mean.update_state() got multiple values for argument 'sample_weight'
+          expected  a metric that takes labels, predictions and the weights of examples
+          at        metrics, HERE
+        """,
+    ):
+        models.from_keras(small, **settings)
+
+
+BUILT_BEFORE = small()
+
+
+def built_before() -> Any:
+    return BUILT_BEFORE
+
+
+def test_the_model_is_built_anew(refused: Any):
+    settings: Any = {"example": EXAMPLE, "loss": LOSS}
+    with refused(
+        ArgumentError,
+        """
+        'built_before' returns the same Keras model each time
+          found     Sequential 'small', built outside of it
+          expected  a new model in each call
+          at        build, HERE
+          hint      move the lines that make it into the function
+        """,
+    ):
+        models.from_keras(built_before, **settings)
+
+
+SHARED = keras.layers.Dense(2, name="shared")
+
+
+def sharing() -> Any:
+    return keras.Sequential([keras.Input((3,)), SHARED], name="sharing")
+
+
+def test_layers_are_built_anew(refused: Any):
+    settings: Any = {"example": EXAMPLE, "loss": LOSS}
+    with refused(
+        ArgumentError,
+        """
+        The models that 'sharing' returns share a variable
+          found     'sharing/shared/kernel', of a layer that was built outside of it
+          expected  layers and variables that are new in each call
+          at        build, HERE
+          hint      move the lines that make it into the function
+        """,
+    ):
+        models.from_keras(sharing, **settings)
+
+
+SCALE = keras.Variable(2.0, name="scale")
+
+
+class Scaled(keras.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x * SCALE
+
+
+def scaled() -> Any:
+    return keras.Sequential([keras.Input((3,)), Scaled(), keras.layers.Dense(2)], name="scaled")
+
+
+def test_variables_belong_to_layers(refused: Any):
+    settings: Any = {"example": EXAMPLE, "loss": LOSS}
+    with refused(
+        ArgumentError,
+        """
+        The Keras model 'scaled' uses a state from outside
+          found     the variable 'scale', which belongs to none of its layers
+          expected  layers that are attributes of the model or of its layers, and weights made by add_weight
+          at        build, HERE
+          hint      keep the layer or the variable as an attribute of a layer, made inside of build
+        """,
+    ):
+        models.from_keras(scaled, **settings)
+
+
+def test_a_way_is_for_tensorflow(refused: Any):
+    settings: Any = {"example": EXAMPLE, "loss": LOSS, "way": fd.Way.NATIVE}
+    with refused(
+        ArgumentError,
+        """
+        Only TensorFlow code can be told which way to run, and Keras is on JAX
+          found     way=Way.NATIVE
+          expected  no way
+          at        way, HERE
+          hint      set os.environ["KERAS_BACKEND"] = "tensorflow" before Keras is imported for the first time
+        """,
+    ):
+        models.from_keras(small, **settings)
+
+
+def test_clients_keep_nothing_of_their_own(refused: Any):
+    settings: Any = {"example": EXAMPLE, "loss": LOSS, "non_trainable": models.NonTrainable.KEEP_LOCAL}
+    with refused(
+        UnsupportedError,
+        """
+        Clients cannot keep weights of their own, for they keep nothing between rounds
+          found     non_trainable=NonTrainable.KEEP_LOCAL
+          expected  NonTrainable.KEEP_SERVERS or NonTrainable.AVERAGE
+          at        non_trainable, HERE
+        """,
+    ):
+        models.from_keras(small, **settings)
 
 
 def in_a_new_process(program: str, backend: str) -> str:
@@ -167,3 +332,31 @@ def test_without_a_choice_foedus_chooses_jax():
         print(require_keras().config.backend())
         """
     assert in_a_new_process(program, "numpy").splitlines()[-1] == "jax"
+
+
+def test_a_global_variable_of_tensorflow_is_named():
+    pytest.importorskip("tensorflow")
+    found = in_a_new_process(
+        """
+        import keras
+        import tensorflow as tf
+        from foedus.learning import models
+        scale = tf.Variable(2.0, name="scale")
+        class Scaled(keras.layers.Layer):
+            def call(self, x):
+                return x * scale
+        def build():
+            return keras.Sequential([keras.Input((3,)), Scaled(), keras.layers.Dense(2)], name="scaled")
+        models.from_keras(build, example={"x": ("float32", (3,)), "y": "int32"}, loss="mse")
+        """,
+        "tensorflow",
+    )
+    lines = [line.strip() for line in found.splitlines()]
+    start = next(i for i, line in enumerate(lines) if line.startswith("foedus.errors.TracingError"))
+    assert lines[start : start + 5] == [
+        "foedus.errors.TracingError: The TensorFlow code 'scaled' reads a state from outside",
+        "found     the variable 'scale:0'",
+        "expected  code whose result follows from its arguments and the model's own weights",
+        "at        <string>:11",
+        "hint      make it a weight of a layer, with add_weight, in the function that builds the model",
+    ]

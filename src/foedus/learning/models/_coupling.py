@@ -48,10 +48,10 @@ def find_coupling(element: Type, initialize: Initialize, forward: Run, *, known:
     key = jnp.asarray([0, 1], jnp.uint32)
 
     def outcome(weights: Any, batch: Any) -> Any:
-        found = forward(weights, _in_containers(batch, element), key, Mode.TRAIN)
+        found = forward(weights, in_containers(batch, element), key, Mode.TRAIN)
         return found.losses, (found.penalty, found.non_trainable)
 
-    batch, other = (_random_batch(element, seed) for seed in (0, 1))
+    batch, other = (random_batch(element, seed) for seed in (0, 1))
     shapes = partial(jax.eval_shape, lambda given: outcome(initialize(key), given))
     _require_losses(_tried(shapes, batch, element)[0].shape)
     if known is not None:
@@ -104,7 +104,7 @@ def _require_losses(shape: tuple[int, ...]) -> None:
         )
 
 
-def _random_batch(element: Type, seed: int) -> Any:
+def random_batch(element: Type, seed: int) -> Any:
     """A batch of random examples of a type, as nested tuples of arrays."""
     generator = np.random.default_rng(seed)
 
@@ -123,8 +123,8 @@ def _random_batch(element: Type, seed: int) -> Any:
     return column(element)
 
 
-def _in_containers(plain: Any, type_: Type) -> Any:
+def in_containers(plain: Any, type_: Type) -> Any:
     """Puts columns of a batch into the containers of an example."""
     if not isinstance(type_, Struct):
         return plain
-    return pack(type_, [_in_containers(p, t) for (_, t), p in zip(type_.fields, plain, strict=True)])
+    return pack(type_, [in_containers(p, t) for (_, t), p in zip(type_.fields, plain, strict=True)])

@@ -36,6 +36,19 @@ class Mode(Enum):
     EVALUATE = "evaluate"
 
 
+class NonTrainable(Enum):
+    """What becomes of the weights that a model changes itself while clients train it, such as the averages of
+    batch normalisation. Clients always begin with the server's.
+    """
+
+    KEEP_SERVERS = "keep the server's"
+    """The server keeps its own as they were; what clients made of them is forgotten."""
+    AVERAGE = "average"
+    """The server takes the average of what clients made of them, weighted like their updates."""
+    KEEP_LOCAL = "keep local"
+    """Each client keeps its own from round to round. Clients keep nothing yet, so it is refused."""
+
+
 class Forward(NamedTuple):
     """What a model makes of a batch.
 
@@ -69,6 +82,7 @@ class Model:
         coupled: Whether a row's outcome depends on the other rows of its batch, as with batch normalisation.
             Coupled models are run on batches of exactly their own shape, never on padded ones.
         to_user: From weights to the model in the user's own framework.
+        non_trainable: What becomes of the weights that it changes itself.
 
     Raises:
         ArgumentError: If two metrics have one name, or a metric has a name that is reported anyway.
@@ -82,6 +96,7 @@ class Model:
     metrics: tuple[Metric, ...]
     coupled: bool
     to_user: Callable[[ModelWeights], Any]
+    non_trainable: NonTrainable = NonTrainable.KEEP_SERVERS
 
     def __post_init__(self) -> None:
         names = [*_REPORTED, *(metric.name for metric in self.metrics)]
