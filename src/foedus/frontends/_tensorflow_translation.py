@@ -22,7 +22,7 @@ from foedus.frontends._tensorflow_effects import Effects
 _TRANSLATED = re.compile(
     r"Abs|Add(N|V2)?|ArgMax|AvgPool|BatchMatMulV2|BiasAdd|BroadcastTo|Cast|ConcatV2|Const|Conv2D"
     r"|DepthwiseConv2dNative|DivNoNan|Einsum|Elu|Equal|Erf|Exp|ExpandDims|Expm1|Fill|FloorMod"
-    r"|FusedBatchNormV3|GatherV2|Greater(Equal)?|Identity(N)?|LeakyRelu|Less(Equal)?|Log(1p|Softmax)?"
+    r"|GatherV2|Greater(Equal)?|Identity|LeakyRelu|Less(Equal)?|Log(1p|Softmax)?"
     r"|Logical(And|Not|Or)|MatMul|Max(Pool|imum)?|Mean|Min(imum)?|Mul|Neg|NoOp|NotEqual|OneHot|OnesLike"
     r"|Pack|Pad(V2)?|(Stateful)?PartitionedCall|Placeholder|Pow|Prod|RealDiv|Relu6?|Reshape|Rsqrt"
     r"|Select(V2)?|Shape|Sigmoid|Sign|Slice|Soft(max|plus)|Split(V)?|Sqrt|Square(dDifference)?|Squeeze"
