@@ -3,7 +3,16 @@
 """Values at rest: cohorts, ragged columns, sequences and their declared transforms, keys."""
 
 from foedus.data._arguments import argument_type, cohorts_of, from_result, to_argument
-from foedus.data._cohort import Cohort, Source, cohort_of, concatenate, empty_columns, to_member
+from foedus.data._cohort import (
+    Cohort,
+    Source,
+    cohort_of,
+    cohort_of_elements,
+    concatenate,
+    empty_columns,
+    in_memory,
+    to_member,
+)
 from foedus.data._elements import (
     Columns,
     Elements,
@@ -67,6 +76,7 @@ __all__ = [
     "client_key",
     "client_keys",
     "cohort_of",
+    "cohort_of_elements",
     "cohorts_of",
     "concatenate",
     "derive_key",
@@ -75,6 +85,7 @@ __all__ = [
     "from_result",
     "half_bits",
     "has_rows",
+    "in_memory",
     "map_columns",
     "members_of",
     "permutation",

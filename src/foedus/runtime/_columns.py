@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from threading import Lock
 from typing import Any, final
 
 import jax
@@ -42,6 +43,10 @@ placed as they are, which on a CPU copies nothing where they are aligned."""
 _WHOLE_BYTES = 2**33
 """Of columns larger than this only the rows that a cohort reads are placed, if these are few."""
 _FEW = 0.25
+_ALIGNED = 64
+"""XLA's CPU backend reads arrays where they are if they begin at a multiple of so many bytes."""
+_FREE_BYTES = 2**30
+"""How much memory is kept to copy rows into."""
 
 
 def bucket(size: int) -> int:
@@ -66,10 +71,38 @@ def _stays(column: Any) -> bool:
 
 
 @final
-class Shelf:
-    """Device copies of host columns, each kept as long as its host array lives."""
+class Rooms:
+    """Arrays that rows are copied into, used again and again: fresh memory costs more than the copying."""
 
     def __init__(self) -> None:
+        self._free: list[np.ndarray[Any, Any]] = []
+        self._lock = Lock()
+
+    def take(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+        """An array with anything in it, where XLA reads it without copying it first."""
+        with self._lock:
+            for number, room in enumerate(self._free):
+                if room.shape == shape and room.dtype == dtype:
+                    return self._free.pop(number)
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        memory = np.empty(size + _ALIGNED, np.uint8)
+        start = -memory.ctypes.data % _ALIGNED
+        return memory[start : start + size].view(dtype).reshape(shape)
+
+    def give_back(self, rooms: Iterable[np.ndarray[Any, Any]]) -> None:
+        """Takes arrays back that nobody reads any more; of all that are free, some are kept."""
+        with self._lock:
+            self._free += rooms
+            while sum(room.nbytes for room in self._free) > _FREE_BYTES:
+                self._free.pop(0)
+
+
+@final
+class Shelf:
+    """Device copies of host columns, each kept as long as its host array lives; and rooms for other rows."""
+
+    def __init__(self) -> None:
+        self.rooms = Rooms()
         self._placed: dict[int, tuple[weakref.ref[Any], Any]] = {}
 
     def place(self, column: np.ndarray[Any, Any]) -> Any:
@@ -85,6 +118,25 @@ class Shelf:
         )
         self._placed[key] = (weakref.ref(column, lambda _: self._placed.pop(key, None)), placed)
         return placed
+
+
+@final
+class Borrowed:
+    """Rooms that hold the rows of one piece, until it has been folded."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._taken: list[np.ndarray[Any, Any]] = []
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+        """One more room."""
+        self._taken.append(self._rooms.take(shape, dtype))
+        return self._taken[-1]
+
+    def give_back(self) -> None:
+        """Gives all of them back."""
+        self._rooms.give_back(self._taken)
+        self._taken = []
 
 
 @dataclass
@@ -163,17 +215,18 @@ class Placed:
         """How much must be read before a program can run over all members."""
         return sum(own.bytes_to_read for own in _to_read(self.arrays))
 
-    def load(self, pieces: list[np.ndarray[Any, Any]], number: int) -> Any:
+    def load(self, pieces: list[np.ndarray[Any, Any]], number: int, into: Borrowed) -> Any:
         """The arrays of one piece.
 
         Args:
             pieces: For each piece, the members in it.
             number: Which piece.
+            into: Where rows are copied to.
 
         Returns:
             Arrays that have the same shapes in every piece; what is in memory is there for all members.
         """
-        return _loaded(self.arrays, pieces, number)
+        return _loaded(self.arrays, pieces, number, into)
 
 
 def _to_read(arrays: Any) -> list[_ToRead]:
@@ -182,10 +235,10 @@ def _to_read(arrays: Any) -> list[_ToRead]:
     return [arrays] if isinstance(arrays, _ToRead) else []
 
 
-def _loaded(arrays: Any, pieces: list[np.ndarray[Any, Any]], number: int) -> Any:
+def _loaded(arrays: Any, pieces: list[np.ndarray[Any, Any]], number: int, into: Borrowed) -> Any:
     if isinstance(arrays, tuple):
-        return tuple(_loaded(item, pieces, number) for item in arrays)
-    return arrays.load(pieces, number) if isinstance(arrays, _ToRead) else arrays
+        return tuple(_loaded(item, pieces, number, into) for item in arrays)
+    return arrays.load(pieces, number, into) if isinstance(arrays, _ToRead) else arrays
 
 
 @final
@@ -206,13 +259,13 @@ class _ToRead:
         each = sum(c.dtype.itemsize * math.prod(c.shape[1:]) for c in flat_columns(self.ragged.columns))
         return int(_rows_of(self.ragged).sum()) * each
 
-    def load(self, pieces: list[np.ndarray[Any, Any]], number: int) -> Any:
+    def load(self, pieces: list[np.ndarray[Any, Any]], number: int, into: Borrowed) -> Any:
         """See ``Placed.load``."""
         ragged, own = self.ragged, pieces[number]
         rows = _rows_of(ragged)
         length = bucket(max(int(rows[piece].sum()) for piece in pieces) + SLACK)
         start = ragged.first if ragged.rows is None else ragged.rows[ragged.first]
-        copies = map_columns(lambda c: np.empty((length, *c.shape[1:]), c.dtype), ragged.columns)
+        copies = map_columns(lambda c: into.room((length, *c.shape[1:]), c.dtype), ragged.columns)
         _copy(flat_columns(ragged.columns), flat_columns(copies), start[own], rows[own])
         columns = map_columns(jax.device_put, copies)
         first = np.zeros(len(rows), np.int64)

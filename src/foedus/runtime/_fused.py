@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from foedus.runtime._columns import Lengths, Placed, Shelf, bucket, padded, view
+from foedus.runtime._columns import Borrowed, Lengths, Placed, Shelf, bucket, padded, view
 from foedus.runtime._crew import Crew, Deal, deal, group_size
 from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
 from foedus.runtime._lasting import Late
@@ -170,11 +170,13 @@ def run_fused(
     key = (plan, number, traceable.fixed, schedule.together, longest, given.first is None, given.then is None)
     order = cache(partial(_order, dealt, bounds, given.count))
     if schedule.workers == schedule.pieces == 1:
-        load = _loader(given, dealt, pieces=1)
-        arguments = (_part(dealt.spans[0], 0, 1), order(), *traceable.shared(load(0)))
+        rooms = Borrowed(compiler.shelf.rooms)
+        arrays = _loader(given, dealt, pieces=1)(0, rooms)
+        arguments = (_part(dealt.spans[0], 0, 1), order(), *traceable.shared(arrays))
         program = compiler.program(key, traceable.whole, traceable.lengths, arguments)
         arguments = _with_late(arguments, given.late, program)
         (done,) = compiler.crew.each([partial(_call, compiler, program, arguments)])
+        rooms.give_back()
         return *done, schedule
 
     def merging(folded: list[Any]) -> tuple[Program, tuple[Any, ...]]:
@@ -311,11 +313,12 @@ def _fold_pieces(
     crew = compiler.crew
     folded: list[Any] = [None] * len(dealt.spans)
     load = _loader(stage.given, dealt, pieces)
-    loading = crew.soon(lambda: load(0)) if pieces > 1 else None
+    rooms = [Borrowed(compiler.shelf.rooms) for _ in range(pieces)]
+    loading = crew.soon(partial(load, 0, rooms[0])) if pieces > 1 else None
     for piece in range(pieces):
-        arrays = load(piece) if loading is None else loading.result()
+        arrays = load(piece, rooms[piece]) if loading is None else loading.result()
         if piece + 1 < pieces:
-            loading = crew.soon(lambda after=piece + 1: load(after))
+            loading = crew.soon(partial(load, piece + 1, rooms[piece + 1]))
         shared = stage.shared(arrays)
 
         tasks, programs = [], dict[Any, Program]()
@@ -332,6 +335,7 @@ def _fold_pieces(
             arguments = _with_late(arguments, stage.given.late, programs[device])
             tasks.append(partial(_call, compiler, programs[device], arguments))
         folded = crew.each(tasks, meanwhile=meanwhile)
+        rooms[piece].give_back()
     return folded
 
 
@@ -359,10 +363,10 @@ def _part(spans: np.ndarray[Any, Any], piece: int, pieces: int) -> tuple[Any, An
     return spans, np.stack([padded(pairs_of(count), size - 1) for count in runs])
 
 
-def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int], dict[str, Any]]:
-    """A function that gives the arrays of a piece."""
+def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int, Borrowed], dict[str, Any]]:
+    """A function that gives the arrays of a piece, read into rooms."""
     if not any(placed.bytes_to_read for placed in given.placed.values()):
-        return lambda _: {path: placed.arrays for path, placed in given.placed.items()}
+        return lambda *_: {path: placed.arrays for path, placed in given.placed.items()}
 
     def members(piece: int) -> np.ndarray[Any, Any]:
         chosen = np.zeros(given.count, bool)
@@ -373,11 +377,11 @@ def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int], dict[st
 
     chosen = [members(piece) for piece in range(pieces)]
 
-    def load(piece: int) -> dict[str, Any]:
+    def load(piece: int, rooms: Borrowed) -> dict[str, Any]:
         arrays = {}
         for path, one in given.placed.items():
             above = given.above[given.seen[path].name][: given.count]
-            arrays[path] = one.load([np.unique(above[own]) for own in chosen], piece)
+            arrays[path] = one.load([np.unique(above[own]) for own in chosen], piece, rooms)
         return arrays
 
     return load

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from foedus.data import Cohort, Elements, cohort_of, to_member
+from foedus.data import ClientId, Cohort, Elements, cohort_of_elements, in_memory, to_member
 from foedus.errors import DataError, TypeMismatchError, place
 from foedus.frontends.tf_data import elements_of
 from foedus.types import Sequence, Type, difference, to_type
@@ -19,10 +19,8 @@ _INFINITE = -1
 _read: weakref.WeakKeyDictionary[Any, tuple[Type, Elements]] = weakref.WeakKeyDictionary()
 """What each living data set holds."""
 
-_joined: weakref.WeakKeyDictionary[Any, tuple[list[weakref.ref[Any]], Type, Cohort]] = (
-    weakref.WeakKeyDictionary()
-)
-"""For the first data set of a list, the last cohort that was made of one."""
+_last: list[tuple[list[weakref.ref[Any]], Type, Cohort]] = []
+"""The last list of data sets without names, and the cohort that was made of it."""
 
 
 def is_dataset(value: object) -> bool:
@@ -56,19 +54,26 @@ def cohort_of_datasets(values: Any, element: Type) -> Any:
     if not named and (found := _cohort_before(datasets, element)) is not None:
         return found
     ids = list(values) if named else list(range(len(datasets)))
-    members = {i: _elements(dataset, element, i) for i, dataset in zip(ids, datasets, strict=True)}
-    cohort = cohort_of(members, Sequence(element))
+    members: dict[ClientId, Elements] = {
+        i: _elements(dataset, element, i) for i, dataset in zip(ids, datasets, strict=True)
+    }
+    cohort = cohort_of_elements(members, element)
     if not named:
-        _joined[datasets[0]] = ([weakref.ref(dataset) for dataset in datasets], element, cohort)
+        _last[:] = [([weakref.ref(dataset) for dataset in datasets], element, cohort)]
     return cohort
 
 
 def _cohort_before(datasets: list[Any], element: Type) -> Cohort | None:
-    references, type_, cohort = _joined.get(datasets[0], ([], None, None))
-    same = len(references) == len(datasets) and all(
-        reference() is dataset for reference, dataset in zip(references, datasets, strict=True)
-    )
-    return cohort if same and type_ == element else None
+    """The cohort that was made of these very data sets just before, now in arrays for they are used again."""
+    for references, type_, cohort in _last:
+        same = len(references) == len(datasets) and all(
+            reference() is dataset for reference, dataset in zip(references, datasets, strict=True)
+        )
+        if same and type_ == element:
+            again = in_memory(cohort)
+            _last[:] = [(references, type_, again)]
+            return again
+    return None
 
 
 def _elements(dataset: Any, element: Type, client: Any) -> Elements:

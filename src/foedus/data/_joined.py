@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: The Foedus authors
+# SPDX-License-Identifier: Apache-2.0
+"""Columns that lie in several arrays, end to end, and are copied only where they are read."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any, cast, final
+
+import numpy as np
+
+from foedus.types import Array
+
+
+@final
+class JoinedColumn:
+    """Arrays one after another, as much of one array as readers of columns need.
+
+    Args:
+        parts: Arrays of one dtype and one shape of rows, at least one.
+    """
+
+    def __init__(self, parts: list[Array]) -> None:
+        self._parts = parts
+        self._ends: list[int] = np.cumsum([len(part) for part in parts]).tolist()
+        self.dtype, self.shape = parts[0].dtype, (self._ends[-1], *parts[0].shape[1:])
+        self.nbytes = sum(part.nbytes for part in parts)
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, which: int | slice) -> Any:
+        if not isinstance(which, slice):
+            return self[which : which + 1][0]
+        begin, end, step = which.indices(len(self))
+        assert step == 1, "columns are read in runs of rows; please report"
+        number, found = bisect_right(self._ends, begin), list[Array]()
+        while begin < end:
+            part = self._parts[number]
+            start = self._ends[number] - len(part)
+            found.append(part[begin - start : end - start])
+            begin, number = self._ends[number], number + 1
+        if not found:
+            return self._parts[0][:0]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(np.concatenate(self._parts), dtype=dtype)
+
+
+def joined(columns: list[Any]) -> Any:
+    """As ``concatenate``, without copying: nested columns of one type row-wise; there is at least one."""
+    if isinstance(columns[0], tuple):
+        each = zip(*cast("list[tuple[Any, ...]]", columns), strict=True)
+        return tuple(joined(list(parts)) for parts in each)
+    return JoinedColumn(columns)
