@@ -21,6 +21,13 @@ imported makes `import tensorflow_federated` and `import federated_language` giv
   unless Keras is imported already or the variable is set. Models are of Keras 3.
 - A `tf.data` data set is read once, and what it held is kept as long as it lives. One that is shuffled
   keeps its first order.
+- A federated computation that uses values of the one around it is a part of that one, and has no type of
+  its own.
+- A model that keeps its state in `tf.Variable` is traced as a pure function of what its variables hold: it
+  may assign to them, but not inside a branch or a loop of TensorFlow.
+- A client optimizer's hyperparameters are the client work's state.
+- Saved models are folders in the format of `foedus.wire`, not SavedModels.
+- Clipping and zeroing do not let NaN through, and a quantile without clients stays as it is.
 - Types print as in TFF. State and metrics have TFF's trees: those of today, and those of 2021 for
   `build_federated_averaging_process`.
 - A state holds no key. Where a model draws random numbers, a round's key is a hash of the weights at the
