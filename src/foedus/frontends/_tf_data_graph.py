@@ -164,5 +164,12 @@ def _changed(op: str, rows: Rows, numbers: list[int]) -> Rows | None:
 def _constant(nodes: dict[str, Any], name: str) -> Array | None:
     """The numbers that an operation stands for, or None if it is no constant or none of numbers."""
     node = nodes[name.partition(":")[0]]
-    known = node.op == "Const" and tf.as_dtype(node.attr["dtype"].type) not in _NO_NUMBERS
-    return tf.make_ndarray(node.attr["value"].tensor) if known else None
+    if node.op != "Const":
+        return None
+    tensor, dtype = node.attr["value"].tensor, tf.as_dtype(node.attr["dtype"].type)
+    if dtype in _NO_NUMBERS:
+        return None
+    if not tensor.tensor_content:
+        return tf.make_ndarray(tensor)
+    shape = [dimension.size for dimension in tensor.tensor_shape.dim]
+    return np.frombuffer(tensor.tensor_content, dtype.as_numpy_dtype).reshape(shape)

@@ -19,6 +19,9 @@ _INFINITE = -1
 _read: weakref.WeakKeyDictionary[Any, tuple[Type, Elements]] = weakref.WeakKeyDictionary()
 """What each living data set holds."""
 
+_right: list[tuple[Any, Type]] = []
+"""What specified the last data set that was right, and the type that it was right for."""
+
 _last: list[tuple[list[weakref.ref[Any]], Type, Cohort]] = []
 """The last list of data sets without names, and the cohort that was made of it."""
 
@@ -83,12 +86,15 @@ def _elements(dataset: Any, element: Type, client: Any) -> Elements:
     _check_spec(dataset, element, client)
     read = elements_of(dataset, element, client)
     if read is None:
+        _require_an_end(dataset, client)
         read = to_member(dataset, Sequence(element), f"the data set of client {client!r}", client)
     _read[dataset] = (element, read)
     return read
 
 
 def _check_spec(dataset: Any, element: Type, client: Any) -> None:
+    if (dataset.element_spec, element) in _right:
+        return
     found = difference(element, to_type(dataset.element_spec))
     if found is not None:
         raise TypeMismatchError(
@@ -98,6 +104,10 @@ def _check_spec(dataset: Any, element: Type, client: Any) -> None:
             at=place(f"{found.path} of an element" if found.path else "an element"),
             hint="bring the data set to the input_spec that the model was made with, for example by batch",
         )
+    _right[:] = [(dataset.element_spec, element)]
+
+
+def _require_an_end(dataset: Any, client: Any) -> None:
     cardinality: Any = getattr(dataset, "cardinality", lambda: 0)
     if int(cardinality()) == _INFINITE:
         raise DataError(
