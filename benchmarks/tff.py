@@ -107,7 +107,8 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
     weights = tff.learning.models.ModelWeights(workload.initial, [])
     state = process.set_model_weights(process.initialize(), weights)
     kept = {} if options.fresh else {client: dataset(client) for client in range(workload.pool)}
-    seconds = []
+    seconds: list[float] = []
+    trained: list[np.ndarray[Any, Any]] = []
     for number in range(1, workload.rounds + 1):
         chosen = workload.drawn(number)
         begin = time.perf_counter()
