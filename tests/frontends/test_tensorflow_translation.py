@@ -15,11 +15,15 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.tensorflow
 
-from foedus.frontends._tensorflow_translation import translated  # noqa: E402
-
 RANDOM = np.random.default_rng(0)
 CLOSE = 2e-5
 """Sums of up to 300 float32 numbers of size one, in another order."""
+
+
+def translated(apply: Callable[..., list[Any]], flat: list[Any]) -> Callable[..., Any] | None:
+    from foedus.frontends import _tensorflow_translation
+
+    return _tensorflow_translation.translated(apply, flat)
 
 
 def normal(*shape: int) -> np.ndarray[Any, Any]:

@@ -13,12 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foedus.data import to_member
+from foedus.frontends.tf_data import elements_of
 from foedus.types import Sequence, to_type
 
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.tensorflow
-
-from foedus.frontends.tf_data import elements_of  # noqa: E402
 
 COLUMNS = {
     "one": np.arange(14.0, dtype=np.float32).reshape(7, 2),

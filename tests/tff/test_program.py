@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,31 @@ def test_which_states_are_kept(options: dict[str, Any], kept: list[int], tmp_pat
     assert asyncio.run(states.get_versions()) == kept
 
 
+def test_event_files(tmp_path: Path):
+    tensorboardX = pytest.importorskip("tensorboardX")
+    manager = program.TensorBoardReleaseManager(tmp_path / "events")
+    release(
+        manager, (1, OrderedDict(train=OrderedDict(loss=np.float32(0.5), rates=[np.array([2, 3])]))), (2, 7)
+    )
+    found = [
+        (event.step, value.tag, value.simple_value)
+        for path in (tmp_path / "events").iterdir()
+        for record in _records(path.read_bytes())
+        for event in [tensorboardX.proto.event_pb2.Event.FromString(record)]
+        for value in event.summary.value
+    ]
+    rates = [(1, "train/rates/0/0", 2.0), (1, "train/rates/0/1", 3.0)]
+    assert found == [(1, "train/loss", 0.5), *rates, (2, "value", 7.0)]
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    """TensorFlow's records: length, checksum, data, checksum."""
+    while data:
+        (size,) = struct.unpack_from("<Q", data)
+        yield data[12 : 12 + size]
+        data = data[16 + size :]
+
+
 def test_refusals(tmp_path: Path):
     memory = program.MemoryReleaseManager()
     for build in (
@@ -105,6 +132,7 @@ def test_refusals(tmp_path: Path):
         lambda: program.PeriodicReleaseManager(memory, 0),
         lambda: program.DelayedReleaseManager(memory, 0),
         lambda: program.CSVFileReleaseManager(""),
+        lambda: program.TensorBoardReleaseManager(""),
         lambda: program.FileProgramStateManager(""),
         lambda: program.FileProgramStateManager(tmp_path, keep_total=-1),
     ):

@@ -11,6 +11,7 @@ import unittest
 import warnings
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,8 +36,9 @@ def test_types():
     with pytest.raises(AssertionError) as caught:
         tff.test.assert_types_identical(LIST, TUPLE)
     assert str(caught.value) == f"Expected the types to be identical, found {LIST!r} and {TUPLE!r}."
+    no_type: Any = np.int32
     with pytest.raises(TypeError) as caught:
-        tff.test.assert_types_identical(LIST, np.int32)  # pyright: ignore[reportArgumentType]
+        tff.test.assert_types_identical(LIST, no_type)
     assert str(caught.value) == "Expected a tff.Type, found <class 'type'>."
 
 

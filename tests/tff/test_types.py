@@ -152,4 +152,8 @@ def test_specifications_of_tensorflow():
     assert str(tff.SequenceType(batch)) == "<x=float32[?,784],y=int32[?]>*"
     specs = tff.tensorflow.type_to_tf_tensor_specs(tff.to_type(batch))
     assert specs == batch
+    ranks = tff.tensorflow.structure_from_tensor_type_tree(lambda t: len(t.shape), tff.SequenceType(batch))
+    assert ranks == OrderedDict(x=2, y=1)
+    with pytest.raises(ValueError, match=r"Expected a type of tensors, found int32@SERVER\."):
+        tff.tensorflow.structure_from_tensor_type_tree(str, tff.types.at_server(np.int32))
     assert tff.types.tensorflow_to_type(specs) == tff.tensorflow.to_type(batch)

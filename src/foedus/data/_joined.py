@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any, cast, final
+from typing import final
 
 import numpy as np
 
+from foedus.data._elements import Columns
 from foedus.types import Array
 
 
@@ -29,7 +30,7 @@ class JoinedColumn:
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def __getitem__(self, which: int | slice) -> Any:
+    def __getitem__(self, which: int | slice) -> Array:
         if not isinstance(which, slice):
             return self[which : which + 1][0]
         begin, end, step = which.indices(len(self))
@@ -44,13 +45,12 @@ class JoinedColumn:
             return self._parts[0][:0]
         return found[0] if len(found) == 1 else np.concatenate(found)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: np.dtype[np.generic] | None = None, copy: bool | None = None) -> Array:
         return np.asarray(np.concatenate(self._parts), dtype=dtype)
 
 
-def joined(columns: list[Any]) -> Any:
+def joined(columns: list[Columns]) -> Columns:
     """As ``concatenate``, without copying: nested columns of one type row-wise; there is at least one."""
     if isinstance(columns[0], tuple):
-        each = zip(*cast("list[tuple[Any, ...]]", columns), strict=True)
-        return tuple(joined(list(parts)) for parts in each)
+        return tuple(joined(list(parts)) for parts in zip(*columns, strict=True))
     return JoinedColumn(columns)

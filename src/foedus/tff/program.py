@@ -10,6 +10,7 @@ import enum
 import logging
 import os
 import re
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, final
 
 import numpy as np
 
+from foedus.program import tensorboard
 from foedus.tff._absent import Absent
 from foedus.types import parts_of, type_of
 from foedus.wire import decode_value, encode_value
@@ -265,6 +267,35 @@ class CSVFileReleaseManager(ReleaseManager):
         os.replace(temporary, self._path)
 
 
+@final
+class TensorBoardReleaseManager(ReleaseManager):
+    """Writes numbers as event files, which TensorBoard shows.
+
+    Args:
+        summary_dir: The folder; give each run its own.
+
+    Raises:
+        ValueError: If the path is empty.
+        MissingExtraError: If the package ``tensorboardX`` is not installed.
+    """
+
+    def __init__(self, summary_dir: str | os.PathLike[str]) -> None:
+        if not summary_dir:
+            raise ValueError("Expected `summary_dir` not to be empty.")
+        self._files = tensorboard(summary_dir)
+        self._files.start([])
+        weakref.finalize(self, self._files.close)
+
+    async def release(self, value: Any, key: int) -> None:
+        """See ``ReleaseManager.release``; each element of an array has a curve of its own."""
+        numbers = {
+            f"{name}/{i}" if np.ndim(item) else name or "value": element
+            for name, item in flat_names(value).items()
+            for i, element in enumerate(np.asarray(item).ravel().tolist())
+        }
+        self._files.release({"round": key, **numbers})
+
+
 def _shown(value: Any) -> str:
     array = np.asarray(value)
     return str(array.item() if array.ndim == 0 else array.tolist())
@@ -410,4 +441,3 @@ check_in_federated_context = _absent("check_in_federated_context", _DIRECT)
 contains_only_server_placed_data = _absent("contains_only_server_placed_data", _DIRECT)
 materialize_value = _absent("materialize_value", _DIRECT)
 SavedModelFileReleaseManager = _absent("SavedModelFileReleaseManager", "use FileProgramStateManager")
-TensorBoardReleaseManager = _absent("TensorBoardReleaseManager", "use foedus.program.tensorboard")
