@@ -67,7 +67,14 @@ OURS = {
         "Foedus, compiled in an earlier run", "rounds.py", "", "W1 W2 W3 W4", from_disk=True
     ),
     "foedus-operators": Peer("Foedus, by operators", "rounds.py --way operators", "", "W1 W2"),
-    "foedus-keras": Peer("Foedus, Keras on JAX", "rounds.py --way keras", "", "W1 W2", extra="keras"),
+    "foedus-keras": Peer("Foedus, Keras on JAX", "rounds.py --way keras", "", "W1 W2 W3", extra="keras"),
+    "foedus-tff": Peer(
+        "Foedus by TFF's names, Keras on TensorFlow, `tf.data`",
+        "rounds.py --way tff",
+        "",
+        "W1 W2 W3",
+        extra="tensorflow",
+    ),
     "cohort-2500": Peer("2,500", "rounds.py --cohort 2500", "", "W5"),
     "cohort-5000": Peer("5,000", "rounds.py --cohort 5000", "", "W5"),
     "cohort-10000": Peer("10,000", "rounds.py --cohort 10000", "", "W5"),
