@@ -75,6 +75,57 @@ def test_steps_are_those_of_optax(ours: optimizers.Optimizer, names: list[str], 
         np.testing.assert_allclose(found, wanted, rtol=1e-4 if names[-1] == "preconditioner" else 1e-6)
 
 
+def rms(x: Any) -> Any:
+    return np.sqrt(np.mean(x**2))
+
+
+@pytest.mark.parametrize(
+    ("relative_step", "rate"), [(True, lambda t: min(0.9, t**-0.5)), (False, lambda _: 0.9)]
+)
+def test_adafactor(relative_step: bool, rate: Any):
+    """Algorithms 4 and 5 of Shazeer and Stern, 2018, in NumPy and in 64 bits."""
+    random = np.random.default_rng(0)
+    weights = [random.normal(size=3), random.normal(size=(2, 3)), random.normal(size=(2, 3, 4))]
+    specs = [jax.ShapeDtypeStruct(w.shape, np.float32) for w in weights]
+    optimizer = optimizers.build_adafactor(0.9, relative_step=relative_step)
+    state, found = optimizer.initialize(specs), [w.astype(np.float32) for w in weights]
+    assert [slot.shape for slot in state["r"]] == [(), (2,), (2, 3)]
+    assert [slot.shape for slot in state["c"]] == [(), (3,), (2, 4)]
+    assert [slot.shape for slot in state["v"]] == [(3,), (), ()]
+    squares = [np.zeros_like(w) for w in weights]
+    for t in (1, 2, 3):
+        gradients = [random.normal(size=w.shape) for w in weights]
+        state, found = optimizer.next(state, found, [g.astype(np.float32) for g in gradients])
+        kept = 1 - t**-0.8
+        for i, (w, g) in enumerate(zip(weights, gradients, strict=True)):
+            squares[i] = kept * squares[i] + (1 - kept) * (g**2 + 1e-30)
+            v = squares[i]
+            if w.ndim > 1:
+                rows, columns = v.mean(-1), v.mean(-2)
+                v = rows[..., None] * columns[..., None, :] / rows.mean(-1)[..., None, None]
+            update = g / np.sqrt(v)
+            update /= max(1.0, rms(update))
+            weights[i] = w - max(1e-3, rms(w)) * rate(t) * update
+        for one, other in zip(found, weights, strict=True):
+            np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.tensorflow
+def test_gradients_of_some_rows_are_made_whole():
+    tf = pytest.importorskip("tensorflow")
+
+    class Summing:
+        @optimizers.handle_indexed_slices_gradients
+        def next(self, state: Any, weights: Any, gradients: Any) -> Any:
+            return state, {name: weights[name] + gradients[name] for name in weights}
+
+    rows = tf.IndexedSlices(tf.constant([[1.0, 2.0]]), tf.constant([1]), tf.constant([3, 2]))
+    weights = {"rows": tf.zeros((3, 2)), "all": tf.zeros(2)}
+    _, found = Summing().next((), weights, {"rows": rows, "all": tf.ones(2)})
+    assert found["rows"].numpy().tolist() == [[0, 0], [1, 2], [0, 0]]
+    assert found["all"].numpy().tolist() == [1, 1]
+
+
 def test_hyperparameters_are_in_the_state():
     optimizer = optimizers.build_adam(0.1)
     state = optimizer.initialize(SPECS)
@@ -102,5 +153,5 @@ def test_refusals():
     optimizer = optimizers.build_sgdm()
     with pytest.raises(ValueError, match="gradients of the structure of the weights"):
         optimizer.next(optimizer.initialize(SPECS), WEIGHTS, GRADIENTS[0][:1])
-    with pytest.raises(NotImplementedError, match="no Adafactor"):
-        optimizers.build_adafactor(0.1)
+    with pytest.raises(ValueError, match=r"`clip_threshold` at least 1, found -0\.8 and 0\.5"):
+        optimizers.build_adafactor(0.1, clip_threshold=0.5)

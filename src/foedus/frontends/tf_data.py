@@ -14,7 +14,7 @@ import numpy as np
 
 from foedus.data import ClientId, Elements
 from foedus.errors import DataError, MissingExtraError, place
-from foedus.types import STRING, Sequence, Struct, Tensor, Type, pack
+from foedus.types import STRING, Sequence, Struct, Tensor, Type, container_of, pack, parts_of
 
 
 def require_tensorflow() -> ModuleType:
@@ -92,6 +92,23 @@ def elements_of(dataset: Any, element: Type, client: ClientId) -> Elements | Non
     from foedus.frontends._tf_data_graph import elements_of as read
 
     return read(dataset, element, client)
+
+
+def whole_gradients(gradients: Any) -> Any:
+    """Gradients with every ``tf.IndexedSlices`` among them made a tensor.
+
+    Args:
+        gradients: A container of gradients, of TensorFlow or of others.
+    """
+    sliced = sys.modules["tensorflow"].IndexedSlices if "tensorflow" in sys.modules else ()
+    if isinstance(gradients, sliced):
+        return require_tensorflow().convert_to_tensor(gradients)
+    parts = None if hasattr(gradients, "dtype") else parts_of(gradients)
+    if parts is None:
+        return gradients
+    whole = [whole_gradients(part) for _, part in parts]
+    fields = tuple((name, Struct(())) for name, _ in parts)
+    return pack(Struct(fields, container_of(gradients)), whole)
 
 
 def _with_bytes(columns: Any) -> Any:

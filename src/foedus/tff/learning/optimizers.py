@@ -10,12 +10,13 @@ from __future__ import annotations
 import abc
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial, wraps
 from typing import Any, TypeAlias, final
 
 import jax
 import jax.numpy as jnp
 
-from foedus.tff._absent import Absent
+from foedus.frontends.tf_data import whole_gradients
 from foedus.types import to_dtype
 
 __all__ = [
@@ -73,9 +74,23 @@ class Optimizer(abc.ABC):
         return state
 
 
-def filled(spec: Any, value: float) -> Any:
-    """An array as a specification says, whether of TensorFlow or of JAX, with one value everywhere."""
-    return jnp.full(tuple(spec.shape), value, to_dtype(spec.dtype))
+def filled(spec: Any, value: float, shape: tuple[int, ...] | None = None) -> Any:
+    """An array as a specification says, whether of TensorFlow or of JAX, with one value everywhere.
+
+    Args:
+        spec: What has a shape and a dtype.
+        value: The value.
+        shape: Another shape.
+    """
+    return jnp.full(tuple(spec.shape) if shape is None else shape, value, to_dtype(spec.dtype))
+
+
+ShapeOf: TypeAlias = Callable[[str, tuple[int, ...]], tuple[int, ...]]
+"""``(slot, shape of the weight) -> shape of the slot``."""
+
+
+def _as_the_weight(slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape
 
 
 Step: TypeAlias = Callable[[Mapping[str, Any], Any, Any, Any], tuple[Any, Mapping[str, Any]]]
@@ -91,15 +106,23 @@ class _Named(Optimizer):
         slots: For each slot, what it is filled with.
         step: What is done for each weight.
         counts: Whether there is a count of steps.
+        shape_of: What shape a slot has.
     """
 
     def __init__(
-        self, hparams: Mapping[str, float], slots: Mapping[str, float], step: Step, *, counts: bool = False
+        self,
+        hparams: Mapping[str, float],
+        slots: Mapping[str, float],
+        step: Step,
+        *,
+        counts: bool = False,
+        shape_of: ShapeOf = _as_the_weight,
     ) -> None:
         self._hparams = hparams
         self._slots = slots
         self._step = step
         self._counts = counts
+        self._shape_of = shape_of
 
     def initialize(self, specs: Tree) -> State:
         state: OrderedDict[str, Any] = OrderedDict(
@@ -108,8 +131,11 @@ class _Named(Optimizer):
         if self._counts:
             state["step"] = jnp.int32(0)
         for name, start in self._slots.items():
-            state[name] = jax.tree.map(lambda spec, start=start: filled(spec, start), specs)
+            state[name] = jax.tree.map(partial(self._slot, name, start), specs)
         return state
+
+    def _slot(self, name: str, start: float, spec: Any) -> Any:
+        return filled(spec, start, self._shape_of(name, tuple(spec.shape)))
 
     def next(self, state: State, weights: Tree, gradients: Tree) -> tuple[State, Tree]:
         check_weights_gradients_match(weights, gradients)
@@ -313,17 +339,91 @@ def build_yogi(
     return _Named(hparams, slots, step, counts=True)
 
 
-def build_adafactor(learning_rate: float, **options: Any) -> Optimizer:
-    """Not here yet: raises ``NotImplementedError``."""
-    raise NotImplementedError(
-        "foedus.tff has no Adafactor; use tff.learning.optimizers.build_adam, or optax.adafactor with "
-        "foedus.learning.algorithms.fed_avg"
-    )
+def build_adafactor(
+    learning_rate: float,
+    *,
+    beta_2_decay: float = -0.8,
+    epsilon_1: float = 1e-30,
+    epsilon_2: float = 1e-3,
+    clip_threshold: float = 1.0,
+    relative_step: bool = True,
+) -> Optimizer:
+    """Adafactor (Shazeer and Stern, 2018, algorithms 4 and 5).
+
+    Of a weight with two dimensions or more only the sums of squares over its last dimension and over the one
+    before are kept.
+
+    Args:
+        learning_rate: The learning rate; with ``relative_step``, the most that it is.
+        beta_2_decay: How the mean of squares forgets: beta_2 is ``1 - t ** beta_2_decay`` in step t.
+        epsilon_1: Is added to squares of gradients.
+        epsilon_2: The least size of a weight, of which a step is a share.
+        clip_threshold: The largest root mean square of an update.
+        relative_step: Whether the learning rate is at most ``1 / sqrt(t)``.
+    """
+    _not_negative("learning_rate", learning_rate)
+    _not_negative("epsilon_1", epsilon_1)
+    _not_negative("epsilon_2", epsilon_2)
+    if beta_2_decay > 0 or clip_threshold < 1:
+        raise ValueError(
+            "Expected `beta_2_decay` to be at most 0 and `clip_threshold` at least 1, "
+            f"found {beta_2_decay} and {clip_threshold}."
+        )
+
+    def step(h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
+        t = h["step"].astype(jnp.float32)
+        rate = jnp.minimum(h["learning_rate"], 1 / jnp.sqrt(t)) if relative_step else h["learning_rate"]
+        kept, square = 1 - t ** h["beta_2_decay"], g * g + h["epsilon_1"]
+
+        def after(name: str, mean: Any) -> Any:
+            return kept * slots[name] + (1 - kept) * mean
+
+        if w.ndim < 2:
+            new, v = {**slots, "v": after("v", square)}, after("v", square)
+        else:
+            r, c = after("r", square.mean(-1)), after("c", square.mean(-2))
+            new = {**slots, "r": r, "c": c}
+            v = (r / r.mean(-1, keepdims=True))[..., None] * c[..., None, :]
+        update = g / jnp.sqrt(v)
+        update = update / jnp.maximum(1, _root_mean_square(update) / h["clip_threshold"])
+        size = jnp.maximum(h["epsilon_2"], _root_mean_square(w))
+        return w - size * rate * update, new
+
+    hparams = {
+        LEARNING_RATE_KEY: learning_rate,
+        "beta_2_decay": beta_2_decay,
+        "epsilon_1": epsilon_1,
+        "epsilon_2": epsilon_2,
+        "clip_threshold": clip_threshold,
+    }
+    return _Named(hparams, {"r": 0.0, "c": 0.0, "v": 0.0}, step, counts=True, shape_of=_adafactor_shape)
 
 
-handle_indexed_slices_gradients = Absent(
-    "tff.learning.optimizers.handle_indexed_slices_gradients", "gradients are whole arrays here"
-)
+def _root_mean_square(x: Any) -> Any:
+    return jnp.sqrt(jnp.mean(x * x))
+
+
+def _adafactor_shape(slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if len(shape) < 2:
+        return shape if slot == "v" else ()
+    return {"r": shape[:-1], "c": (*shape[:-2], shape[-1]), "v": ()}[slot]
+
+
+def handle_indexed_slices_gradients(optimizer_next_fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives an optimizer's ``next`` whole gradients where TensorFlow gives those of some rows only.
+
+    Args:
+        optimizer_next_fn: A method ``(self, state, weights, gradients)``.
+
+    Returns:
+        The method, for use as a decorator.
+    """
+
+    @wraps(optimizer_next_fn)
+    def next_(optimizer: Any, state: State, weights: Tree, gradients: Tree) -> Any:
+        return optimizer_next_fn(optimizer, state, weights, whole_gradients(gradients))
+
+    return next_
 
 
 @final
