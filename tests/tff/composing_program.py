@@ -264,6 +264,16 @@ def no_output(state, data):
     return state, state
 
 
+@tff.tf_computation(tff.SequenceType(SPEC))
+def sums_of(dataset):
+    """What a model reports that is first used inside a loop."""
+    model = model_fn()
+    for batch in dataset:
+        model.forward_pass(batch, training=False)
+    return model.report_local_unfinalized_metrics()
+
+
+FACTS["in a loop"] = plain(sums_of(datasets[0]))
 FACTS["refused"] = {
     "aggregator": composing(model_update_aggregator=other_aggregator),
     "finalizer": composing(model_finalizer=templates.build_apply_optimizer_finalizer(SERVER, wide)),

@@ -51,6 +51,14 @@ def kernels(facts: dict[str, Any], name: str) -> list[Any]:
     return [state["global_model_weights"]["trainable"][0] for state in facts[name]["states"]]
 
 
+def test_a_model_that_is_first_used_in_a_loop(facts: dict[str, Any]):
+    x, y = columns(facts)[0]
+    total, count = facts["in a loop"]["loss"]
+    assert total == pytest.approx(float(np.sum((x.sum(1, keepdims=True) - y) ** 2)), rel=BOUND)
+    assert count == len(x)
+    assert facts["in a loop"]["num_batches"] == [3]
+
+
 @pytest.mark.parametrize("part", ["type", "states", "metrics", "hparams"])
 def test_composed_by_hand_is_what_the_builder_composes(part: str, facts: dict[str, Any]):
     assert facts["composed"][part] == facts["built"][part]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, final
 
 from foedus.frontends import keras as front_end
+from foedus.frontends.tf_data import is_tracing_tensorflow
 from foedus.learning.models import Forward, Mode, Model, from_keras
 from foedus.learning.models import ModelWeights as NamedWeights
 from foedus.tff.learning._keras_metrics import (
@@ -192,4 +193,7 @@ def from_keras_model(
     if not keras_model.built:
         raise ValueError("Expected a Keras model with its weights made: begin it with tf.keras.Input(shape).")
     example_type(input_spec)
-    return KerasVariableModel(keras_model, loss, input_spec, list(metrics or []))
+    made = KerasVariableModel(keras_model, loss, input_spec, list(metrics or []))
+    if is_tracing_tensorflow():
+        made.reset_metrics()  # Makes their variables here, not in a loop in which the model is first used.
+    return made
