@@ -78,7 +78,9 @@ algorithms = tff.learning.algorithms
 fed_avg = algorithms.build_weighted_fed_avg(model_fn, client_optimizer_fn=SGD)
 FACTS["weighted fed avg"] = described(fed_avg)
 FACTS["unweighted fed avg"] = described(algorithms.build_unweighted_fed_avg(model_fn, SGD))
-FACTS["fed prox"] = described(algorithms.build_weighted_fed_prox(model_fn, 0.5, SGD))
+FACTS["fed prox"] = described(
+    algorithms.build_weighted_fed_prox(model_fn, 0.5, SGD, use_experimental_simulation_loop=True)
+)
 FACTS["fed sgd"] = described(algorithms.build_fed_sgd(model_fn))
 FACTS["fed eval"] = described(algorithms.build_fed_eval(model_fn))
 

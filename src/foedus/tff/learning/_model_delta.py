@@ -65,6 +65,7 @@ def build_model_delta_client_work(
     metrics_aggregator: Any = None,
     *,
     loop_implementation: LoopImplementation = LoopImplementation.DATASET_REDUCE,
+    use_experimental_simulation_loop: bool = False,
 ) -> ClientWorkProcess:
     """The client work of federated averaging (McMahan et al., 2017, algorithm 1): training on own data.
 
@@ -77,6 +78,7 @@ def build_model_delta_client_work(
         client_weighting: How much a client's update counts.
         metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
+        use_experimental_simulation_loop: Its earlier name; without a meaning here either.
 
     Returns:
         The client work, which measures ``train``.
@@ -96,6 +98,7 @@ def build_functional_model_delta_client_work(
     client_weighting: Any = ClientWeighting.NUM_EXAMPLES,
     metrics_aggregator: Any = None,
     loop_implementation: LoopImplementation = LoopImplementation.DATASET_REDUCE,
+    use_experimental_simulation_loop: bool = False,
 ) -> ClientWorkProcess:
     """As ``build_model_delta_client_work``, for a functional model.
 
@@ -105,6 +108,7 @@ def build_functional_model_delta_client_work(
         client_weighting: How much a client's update counts.
         metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
+        use_experimental_simulation_loop: Its earlier name; without a meaning here either.
 
     Returns:
         The client work.

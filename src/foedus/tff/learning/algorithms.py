@@ -87,6 +87,7 @@ def build_weighted_fed_avg(
     model_aggregator: Any = None,
     metrics_aggregator: Any = None,
     loop_implementation: LoopImplementation = _REDUCE,
+    use_experimental_simulation_loop: bool = False,
     measure_timing: bool = False,
 ) -> LearningProcess:
     """Federated averaging (McMahan et al., 2017; Reddi et al., 2021).
@@ -100,6 +101,7 @@ def build_weighted_fed_avg(
         model_aggregator: How updates are averaged; ``MeanFactory()`` if not given.
         metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
+        use_experimental_simulation_loop: Its earlier name; without a meaning here either.
         measure_timing: Without a meaning here.
 
     Returns:
@@ -130,6 +132,7 @@ def build_unweighted_fed_avg(
     model_aggregator: Any = None,
     metrics_aggregator: Any = None,
     loop_implementation: LoopImplementation = _REDUCE,
+    use_experimental_simulation_loop: bool = False,
     measure_timing: bool = False,
 ) -> LearningProcess:
     """As ``build_weighted_fed_avg``, with every client's update counting once.
@@ -142,6 +145,7 @@ def build_unweighted_fed_avg(
         model_aggregator: How updates are averaged; ``UnweightedMeanFactory()`` if not given.
         metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
+        use_experimental_simulation_loop: Its earlier name; without a meaning here either.
         measure_timing: Without a meaning here.
 
     Returns:
@@ -169,6 +173,7 @@ def build_weighted_fed_prox(
     model_aggregator: Any = None,
     metrics_aggregator: Any = None,
     loop_implementation: LoopImplementation = _REDUCE,
+    use_experimental_simulation_loop: bool = False,
 ) -> LearningProcess:
     """FedProx (Li et al., "Federated Optimization in Heterogeneous Networks", 2020).
 
@@ -182,6 +187,7 @@ def build_weighted_fed_prox(
         model_aggregator: How updates are averaged; ``MeanFactory()`` if not given.
         metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
+        use_experimental_simulation_loop: Its earlier name; without a meaning here either.
 
     Returns:
         The process.
@@ -210,6 +216,7 @@ def build_unweighted_fed_prox(
     model_aggregator: Any = None,
     metrics_aggregator: Any = None,
     loop_implementation: LoopImplementation = _REDUCE,
+    use_experimental_simulation_loop: bool = False,
 ) -> LearningProcess:
     """As ``build_weighted_fed_prox``, with every client's update counting once.
 
@@ -222,6 +229,7 @@ def build_unweighted_fed_prox(
         model_aggregator: How updates are averaged; ``UnweightedMeanFactory()`` if not given.
         metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
+        use_experimental_simulation_loop: Its earlier name; without a meaning here either.
 
     Returns:
         The process.
@@ -274,6 +282,7 @@ def build_fed_sgd(
     model_aggregator: Any = None,
     metrics_aggregator: Any = None,
     loop_implementation: LoopImplementation = _REDUCE,
+    use_experimental_simulation_loop: bool = False,
 ) -> LearningProcess:
     """Federated stochastic gradient descent: clients send gradients, the server takes a step.
 
@@ -285,6 +294,7 @@ def build_fed_sgd(
         model_aggregator: How gradients are averaged; ``MeanFactory()`` if not given.
         metrics_aggregator: From finalizers and a type to a computation; ``sum_then_finalize`` if not given.
         loop_implementation: Without a meaning here.
+        use_experimental_simulation_loop: Its earlier name; without a meaning here either.
 
     Returns:
         The process.
@@ -306,6 +316,7 @@ def build_fed_eval(
     model_distributor: MeasuredProcess | None = None,
     metrics_aggregation_process: Any = None,
     loop_implementation: LoopImplementation = _REDUCE,
+    use_experimental_simulation_loop: bool = False,
 ) -> LearningProcess:
     """Evaluation as a process: the weights stay, and metrics add up over rounds.
 
@@ -315,6 +326,7 @@ def build_fed_eval(
         metrics_aggregation_process: How metrics are aggregated over clients and rounds;
             ``SumThenFinalizeFactory`` if not given.
         loop_implementation: Without a meaning here.
+        use_experimental_simulation_loop: Its earlier name; without a meaning here either.
 
     Returns:
         The process; its metrics are ``client_work.eval.current_round_metrics`` and
