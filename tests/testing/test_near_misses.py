@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 
 from foedus import testing
 from foedus.errors import FoedusError, PlacementError, StructureError, TypeMismatchError
@@ -40,8 +40,6 @@ def test_each_is_refused_with_what_was_found_what_was_expected_and_where():
     mistakes: Counter[str] = Counter()
     errors: set[type[FoedusError]] = set()
 
-    @settings(max_examples=600)
-    @given(testing.near_misses())
     def check_one(miss: NearMiss) -> None:
         assert check(miss.program.computation.node) == miss.program.computation.type
         with pytest.raises(TypeMismatchError) as caught:
@@ -56,8 +54,15 @@ def test_each_is_refused_with_what_was_found_what_was_expected_and_where():
         mistakes[miss.mistake] += 1
         errors.add(type(error))
 
-    check_one()
-    assert [kind for kind in KINDS if not any(kind in mistake for mistake in mistakes)] == []
+    def missing() -> list[str]:
+        return [kind for kind in KINDS if not any(kind in mistake for mistake in mistakes)]
+
+    for number in range(5):  # The rarest come seven times in 600: once in a while, not at all.
+        once = settings(max_examples=600, derandomize=False)(given(testing.near_misses())(check_one))
+        seed(number)(once)()
+        if not missing():
+            break
+    assert missing() == []
     assert errors == {PlacementError, StructureError, TypeMismatchError}
 
 
