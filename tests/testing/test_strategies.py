@@ -125,8 +125,8 @@ def test_only_plain_types_have_values():
 
 @functools.cache
 def generated() -> list[Program]:
-    """Some hundreds of programs."""
-    return examples(testing.programs(), 400)
+    """Many programs: what is drawn comes in clumps."""
+    return examples(testing.programs(), 1000)
 
 
 def types_in(program: Program) -> Iterator[Type]:
