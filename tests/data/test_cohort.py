@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foedus import testing
-from foedus.data import Batch, Cohort, Elements, Ragged, Repeat, Shuffle, Source, cohort_of, to_member
+from foedus.data import Batch, Cohort, Elements, Map, Ragged, Repeat, Shuffle, Source, cohort_of, to_member
 from foedus.errors import DataError, FoedusError, StructureError, TypeMismatchError
+from foedus.foreign import kind
 from foedus.types import from_plain, int32, parse
 
 
@@ -158,6 +160,27 @@ def test_ids_that_cannot_be_told_apart_are_refused(refused, ids: tuple[str | int
             """,
         ),
         (
+            [[([1], 0, [1.5]), ([1, 2], 0, [1.5, 2.5])], [([1], 0, [1.5]), ([1], 0, [1.5, 2.5])]],
+            "<int32[?],int32,float32[?]>*",
+            DataError,
+            """
+            The leaves of one batch of the value of client 1 differ in length
+              found     lengths [1, 2]
+              at        [1], HERE
+            """,
+        ),
+        (
+            [[([1], 0)], [([1], [0])]],
+            "<int32[?],int32>*",
+            TypeMismatchError,
+            """
+            Wrong shape in the value of client 1
+              found     int64[1]
+              expected  int32
+              at        [0][1] of the value of client 1, HERE
+            """,
+        ),
+        (
             [[1], 5],
             "int32*",
             DataError,
@@ -217,6 +240,44 @@ def test_a_sequence_of_another_cohort_is_taken_with_its_transforms():
         assert gathered.value.transforms == ()
         for i, view in enumerate(views.values()):
             assert [e.tolist() for e in gathered.client(i)] == [e.tolist() for e in view]
+
+
+def numbered(cohort: Cohort) -> list[Any]:
+    return [[(x.tolist(), int(n)) for x, n in client] for client in clients(cohort)]
+
+
+NUMBERED = parse("<int32[?],int32>*")
+
+
+def test_batches_with_a_number_each():
+    """Of an element with rows in some tensors, the others have one entry each, whatever rows there are."""
+    values = {"b": [([1, 2, 3], 3), ([4], 1)], "c": [], "a": [(np.zeros(0, np.int32), 0)], "d": [([5], 1)]}
+    cohort = cohort_of(values, NUMBERED)
+    assert [column.tolist() for column in cohort.value.columns] == [[1, 2, 3, 4, 5], [3, 1, 0, 1]]
+    assert cohort.value.rows.tolist() == [0, 3, 4, 4, 5]
+    assert numbered(cohort) == [values["b"], [], [([], 0)], values["d"]]
+    assert numbered(cohort.take([3, 1, 0])) == [values["d"], [], values["b"]]
+    again = cohort_of({i: cohort.client(k) for k, i in enumerate(cohort.ids)}, NUMBERED)
+    assert numbered(again) == numbered(cohort)
+    assert numbered(cohort_of({"a": [], "b": []}, NUMBERED)) == [[], []]
+    assert numbered(cohort_of({}, NUMBERED)) == []
+
+
+def test_batches_that_are_made_and_counted_where_they_are_read_can_be_gathered():
+    counted = kind("jax").trace(lambda x: (x, np.int32(x.shape[0])), parse("int32[?]"))
+    ragged = Ragged(int32, np.arange(6, dtype=np.int32), np.array([0, 5, 6]), np.array([5, 1, 0]), None)
+    source = replace(ragged, transforms=(Batch(2), Map(counted)))
+    gathered = cohort_of([Elements(source, i, i) for i in range(3)], NUMBERED)
+    assert gathered.value.transforms == ()
+    assert numbered(gathered) == [[([0, 1], 2), ([2, 3], 2), ([4], 1)], [([5], 1)], []]
+
+
+def test_a_sequence_of_known_lengths_is_one_of_any_length():
+    known = cohort_of([[([1, 2], 3), ([4, 5], 6)], []], parse("<int32[2],int32>*"))
+    assert numbered(cohort_of([known.client(0), known.client(1)], NUMBERED)) == [
+        [([1, 2], 3), ([4, 5], 6)],
+        [],
+    ]
 
 
 def test_taking_clients_shares_the_columns():

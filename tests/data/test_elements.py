@@ -23,6 +23,7 @@ from foedus.data import (
     Shuffle,
     Take,
     Transform,
+    Unit,
     client_key,
     cohort_of,
     derive_key,
@@ -33,6 +34,7 @@ from foedus.data import (
     permutation,
     stack,
     transformed,
+    units,
 )
 from foedus.errors import ClientError, DataError
 from foedus.foreign import kind
@@ -142,6 +144,57 @@ def test_elements_with_rows_of_their_own():
     assert [y.shape for _, y in Elements(ragged, 1, 1)] == [(0, 2), (3, 2), (1, 2)]
 
 
+def mixed(*transforms: Transform) -> Ragged:
+    """Batches of 2, 0, 3 and 1 rows, each with a number of its own: one client has one, the next two, the
+    next none; the first batch and the last row are nobody's.
+    """
+    columns = (np.arange(7, dtype=np.int32), (np.array([9, 8, 7, 6], np.int8), np.arange(8).reshape(4, 2)))
+    rows, element = np.array([0, 2, 2, 5, 6]), parse("<x=int32[?],y=<int8,int64[2]>>")
+    return Ragged(element, columns, np.array([1, 2, 4]), np.array([1, 2, 0]), rows, transforms)
+
+
+MIXED = [[([], (8, [2, 3]))], [([2, 3, 4], (7, [4, 5])), ([5], (6, [6, 7]))], []]
+
+
+def as_lists(elements: Any) -> Any:
+    if isinstance(elements, tuple):
+        return tuple(map(as_lists, elements))
+    return np.asarray(elements).tolist()
+
+
+def test_elements_with_rows_in_some_of_their_tensors():
+    ragged = mixed()
+    for i, expected in enumerate(MIXED):
+        assert [as_lists(e) for e in Elements(ragged, i, i)] == expected
+        assert [as_lists(e) for e in Elements(ragged.of(np.array([2, i])), 1, i)] == expected
+
+
+def test_what_one_client_has_stored():
+    for i, (x, numbers, offsets) in enumerate(
+        [([], [8], [0, 0]), ([2, 3, 4, 5], [7, 6], [0, 3, 4]), ([], [], [0])]
+    ):
+        columns, rows = mixed().own(i)
+        assert as_lists(columns)[0] == x
+        assert as_lists(columns)[1][0] == numbers
+        assert as_lists(rows) == offsets
+    columns, rows = elements([4, 5], ()).ragged.own(1)
+    assert (as_lists(columns), rows) == ([4, 5], None)
+
+
+def test_transforms_of_elements_with_rows_in_some_of_their_tensors():
+    for transform, expected in [
+        (Repeat(2), MIXED[1] * 2),
+        (Take(1), MIXED[1][:1]),
+        (Map(leaf(lambda e: e["x"].sum() * e["y"][0], "<x=int32[?],y=<int8,int64[2]>>")), [9 * 7, 5 * 6]),
+        (Filter(leaf(lambda e: e["y"][0] < 7, "<x=int32[?],y=<int8,int64[2]>>")), MIXED[1][1:]),
+    ]:
+        assert [as_lists(e) for e in Elements(mixed(transform), 1, CLIENT)] == expected
+    counted = Map(leaf(lambda x: (x, np.int32(x.shape[0])), "int32[?]"))
+    read = elements([1, 2, 3, 4, 5], (Batch(2), counted))
+    assert str(read.ragged.transformed) == "<int32[?],int32>"
+    assert [as_lists(e) for e in read] == [([1, 2], 2), ([3, 4], 2), ([5], 1)]
+
+
 def test_strings_in_columns_keep_their_last_zeros():
     columns = np.array(["a\0", "b"], dtype=object)
     read = list(Elements(Ragged(parse("str"), columns, np.zeros(1, int), np.full(1, 2)), 0, 0))
@@ -174,23 +227,38 @@ def test_an_error_in_a_transform_names_the_client_and_the_line(refused):
         ("<a=int32[2],b=<>>", False),
         ("int32[?]", True),
         ("<a=int32[?,3],b=<str[?]>>", True),
+        ("<int32[?],int32>", True),
+        ("<a=int32[2],b=<str[?],<>>>", True),
     ],
 )
 def test_which_elements_have_rows(element: str, rows: bool):
     assert has_rows(parse(element)) == rows
 
 
+def test_what_an_entry_of_a_column_is():
+    element, row = Unit.ELEMENT, Unit.ROW
+    assert units(parse("int32[?]")) is row
+    assert units(parse("<a=int32[?,3],b=<str,<>>,c=int32[0]>")) == (row, (element, ()), element)
+
+
 @pytest.mark.parametrize(
-    "element", ["<int32[?],int32>", "int32[2,?]", "int32[...]", "<int32[?,?]>", "<int32[?],int32[2]>"]
+    ("element", "found", "path"),
+    [
+        ("int32[2,?]", "int32[2,?]", "an element"),
+        ("int32[...]", "int32[...]", "an element"),
+        ("<int32[?,?]>", "int32[?,?]", "[0] of an element"),
+        ("<a=int32[?],b=<int32,c=str[1,?]>>", "str[1,?]", ".b.c of an element"),
+    ],
 )
-def test_elements_partly_with_rows_are_refused(refused, element: str):
+def test_other_unknown_dimensions_than_the_first_are_refused(refused, element: str, found: str, path: str):
     message = f"""
-    In a sequence, either no dimension is unknown or the first one of every leaf
-      found     {element}
-      at        HERE
+    In a sequence, only the first dimension of a tensor can be unknown
+      found     {found}
+      at        {path}, HERE
     """
-    with refused(DataError, message):
-        has_rows(parse(element))
+    for use in (has_rows, units):
+        with refused(DataError, message):
+            use(parse(element))
 
 
 def test_columns_are_arrays_in_nested_tuples():
@@ -206,11 +274,12 @@ def test_columns_are_arrays_in_nested_tuples():
     "use",
     [
         has_rows,
+        units,
         empty_columns,
         lambda type_: transformed(type_, Batch(2)),
         lambda type_: cohort_of([None], type_),
     ],
-    ids=["rows", "columns", "batches", "cohort"],
+    ids=["rows", "units", "columns", "batches", "cohort"],
 )
 def test_a_type_of_no_element_is_our_own_mistake(use: Callable[[Type], Any]):
     with pytest.raises(AssertionError, match="please report"):

@@ -61,3 +61,20 @@ def test_cohorts_of_sequences_in_columns_equal_others():
             found = [total(cohort) for cohort in (made, in_memory(made), expected)]
         assert found[0] == found[1] == found[2]
         assert float(found[0][0]) == 0 + 1 + 4 + 56
+
+
+def test_columns_of_rows_and_of_elements_are_joined_each_by_its_own_lengths():
+    batches = sequence(struct(x=(fd.int32, [None]), n=fd.int32))
+    values = {
+        "b": [{"x": [1, 2], "n": 20}, {"x": np.zeros(0, np.int32), "n": 0}],
+        "a": [],
+        "c": [{"x": [3], "n": 10}],
+    }
+    members: dict[str | int, Elements] = {
+        client: to_member(value, batches, "a value", client) for client, value in values.items()
+    }
+    made = cohort_of_elements(members, batches.element)
+    assert [np.asarray(column).tolist() for column in made.value.columns] == [[1, 2, 3], [20, 0, 10]]
+    for cohort in (made, in_memory(made)):
+        read = [[(x.tolist(), int(n)) for x, n in cohort.client(i)] for i in range(3)]
+        assert read == [[([1, 2], 20), ([], 0)], [], [([3], 10)]]

@@ -212,6 +212,18 @@ def test_batches_that_are_only_counted():
     assert [int(LOADED.run(stored.payload, plain.client(i))) for i in range(2)] == [2, 0]
 
 
+def test_batches_with_numbers_that_are_only_counted():
+    """Columns of rows and columns of elements have lengths of their own."""
+    parameter = Sequence(types.to_type({"x": ("float32", (None, 2)), "n": "int32", "m": ("int8", (3,))}))
+    stored = loaded(lambda data: data.count, parameter)
+
+    def batch(n: int) -> Any:
+        return {"x": np.ones((n, 2), np.float32), "n": n, "m": np.zeros(3, np.int8)}
+
+    cohort = cohort_of([[batch(2), batch(600), batch(0)], [], [batch(1)]], parameter)
+    assert [int(LOADED.run(stored.payload, cohort.client(i))) for i in range(3)] == [3, 0, 1]
+
+
 def test_vmap_is_a_loop():
     stored = loaded(lambda a, b: (a * b, a), types.to_type(("float32", "float32")))
     fn = traceable(stored)

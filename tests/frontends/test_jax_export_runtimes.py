@@ -142,3 +142,20 @@ def test_what_loaded_leaves_refuse_in_compiled_calls():
         return fd.federated_sum(fd.federated_map(lambda d: d.count, data))
 
     assert refusal(reloaded(counted), batches).startswith("A loaded leaf cannot take batches that are made")
+
+
+def test_batches_with_numbers_are_counted_in_every_runtime():
+    """Columns of rows and columns of elements have lengths of their own, in compiled code too."""
+    batches = Sequence(types.to_type({"x": ("float32", (None, 2)), "n": "int32"}))
+
+    @fd.computation(at_clients(batches))
+    def counted(data: Any) -> Any:
+        return fd.federated_map(lambda data: data.count, data)
+
+    values = [
+        [{"x": np.ones((n, 2), np.float32), "n": n} for n in sizes] for sizes in [(2, 600, 0), (), (1,)]
+    ]
+    stored = reloaded(counted)
+    for make in (runtime.reference, runtime.local):
+        with use(make()):
+            assert [int(n) for n in stored(values)] == [3, 0, 1]

@@ -101,6 +101,39 @@ def test_what_has_to_be_iterated_over(tmp_path: Any):
     assert elements_of(numbers.repeat(), to_type(numbers.element_spec), "me") is None
 
 
+PAIRS = tf.data.Dataset.from_tensor_slices(
+    (np.arange(14.0, dtype=np.float32).reshape(7, 2), np.arange(7, dtype=np.int64))
+)
+
+
+def test_batches_of_one_length_where_the_type_leaves_the_length_of_some_tensors_open():
+    element = to_type((("float32", (None, 2)), ("int64", (3,))))
+    for dataset in (PAIRS.batch(3, drop_remainder=True), PAIRS.repeat(2).batch(3, drop_remainder=True)):
+        read = elements_of(dataset, element, "me")
+        assert read is not None
+        assert plain(read) == plain(to_member(list(dataset.as_numpy_iterator()), Sequence(element), "it"))
+    assert [(x.shape, y.shape) for x, y in read] == [((3, 2), (3,))] * 4
+    assert elements_of(PAIRS.take(2).batch(3, drop_remainder=True), element, "me") is None
+
+
+def test_rows_that_are_elements_of_a_length_that_the_type_leaves_open_are_iterated_over():
+    element = to_type((("float32", (None,)), "int64"))
+    assert elements_of(PAIRS, element, "me") is None
+    read = to_member(PAIRS, Sequence(element), "the data set")
+    assert [(x.tolist(), int(y)) for x, y in read] == [([2.0 * i, 2.0 * i + 1], i) for i in range(7)]
+
+
+def test_batches_that_are_counted_are_iterated_over():
+    dataset = PAIRS.batch(3).map(lambda x, y: (x, y, tf.shape(x)[0]))
+    element = to_type(dataset.element_spec)
+    assert str(element) == "<float32[?,2],int64[?],int32>"
+    assert elements_of(dataset, element, "me") is None
+    read = to_member(dataset, Sequence(element), "the data set")
+    numbers = [(y.tolist(), int(n)) for _, y, n in read]
+    assert numbers == [([0, 1, 2], 3), ([3, 4, 5], 3), ([6], 1)]
+    assert [x[:, 0].tolist() for x, *_ in read] == [[0, 2, 4], [6, 8, 10], [12]]
+
+
 def test_no_rows_are_copied_that_lie_in_order():
     dataset = tf.data.Dataset.from_tensor_slices(COLUMNS["one"]).skip(1).batch(2)
     read = elements_of(dataset, to_type(dataset.element_spec), "me")

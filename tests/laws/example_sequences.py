@@ -216,6 +216,69 @@ def ready_made_batches_and_what_is_broadcast(x: Any, by: Any) -> Any:
     return fd.federated_map(work, (x, fd.federated_broadcast(by)))
 
 
+def numbered(rng: np.random.Generator, i: int) -> Any:
+    """Batches as above, each with a number and two more of its own."""
+    return [
+        {"n": int(rng.integers(0, 1000)), "rows": batch, "two": rng.integers(0, 99, 2, dtype=np.int32)}
+        for batch in ready_made(rng, i)
+    ]
+
+
+NUMBERED = Sequence(to_type({"n": "int32", "rows": ("int32", (None,)), "two": ("int32", (2,))}))
+"""Elements of which some tensors have rows and others have not."""
+
+
+def note_numbered(carry: Any, batch: Any) -> Any:
+    inner = note(note(carry, batch["n"]), batch["two"][0] * 7 + batch["two"][1])
+    return note_rows(inner, batch["rows"])
+
+
+@example(SEQUENCES, at_clients(NUMBERED), data=(each(numbered),), counts=COUNTS)
+def batches_with_numbers(x: Any) -> Any:
+    def padded(carry: Any, batch: Any, mask: Any) -> Any:
+        inner = note(note(carry, batch["n"]), batch["two"][0] * 7 + batch["two"][1])
+        return note_padded(inner, batch["rows"], mask)
+
+    def work(s: Any) -> Any:
+        counted = s.map(lambda e: (e["rows"] * 2, e["n"] + e["rows"].shape[0]))
+        return (
+            s.fold(note_numbered, ZERO),
+            s.fold_padded(padded, ZERO),
+            s.take(3).repeat(2).fold(note_numbered, ZERO),
+            s.repeat(2).take(5).fold_padded(padded, ZERO),
+            counted.fold(lambda c, e: note_rows(note(c, e[1]), e[0]), ZERO),
+            counted.fold_padded(lambda c, e, m: note_padded(note(c, e[1]), e[0], m), ZERO),
+            s.count,
+        )
+
+    return fd.federated_map(work, x)
+
+
+@example(
+    SEQUENCES,
+    at_clients(NUMBERED),
+    at_server(KEY),
+    data=(each(numbered), same(np.array([5, 6], np.uint32))),
+    counts=(0, 1, 33),
+)
+def batches_with_numbers_in_another_order(x: Any, key: Any) -> Any:
+    def work(s: Any, k: Any) -> Any:
+        return s.shuffle(k).repeat(2).fold(note_numbered, ZERO)
+
+    return fd.federated_map(work, (x, fd.federated_key(key, "order")))
+
+
+@example(SEQUENCES, at_clients(NUMBERED), data=(each(numbered),), counts=COUNTS)
+def batches_with_numbers_in_operators(x: Any) -> Any:
+    """The language's own operators on sequences."""
+    counted = fd.sequence_map(lambda e: (e["rows"] * 2, e["n"], np.int32(e["rows"].shape[0])), x)
+    return (
+        fd.sequence_reduce(x, ZERO, note_numbered),
+        fd.sequence_reduce(counted, ZERO, lambda c, e: note_rows(note(note(c, e[1]), e[2]), e[0])),
+        fd.federated_sum(fd.sequence_reduce(x, ZERO, note_numbered)),
+    )
+
+
 @example(
     SEQUENCES,
     at_clients({"s": INTS, "w": "float32", "t": ROWS}),
@@ -298,6 +361,8 @@ _DECLARED_BATCHES: dict[str, tuple[Transform, ...]] = {
     "filter, batch, shuffle": (Filter(_ODD), Batch(2), Shuffle(9)),
     "batch, map": (Batch(4), Map(leaf(lambda b: b - b.sum(dtype="int32"), ("int32", (None,))))),
 }
+_COUNTED = leaf(lambda b: (b, np.int32(b.shape[0])), ("int32", (None,)))
+"""A number beside the rows, made where the data are read."""
 
 
 def _declared_elements(x: Any) -> Any:
@@ -325,6 +390,12 @@ for _name, _transforms in _DECLARED.items():
     _add_declared(_name, _declared_elements, "int32", _transforms)
 for _name, _transforms in _DECLARED_BATCHES.items():
     _add_declared(_name, _declared_batches, ("int32", (None,)), _transforms)
+_add_declared(
+    "batch, map to a pair with a number",
+    lambda x: fd.federated_map(lambda s: s.fold(lambda c, e: note_rows(note(c, e[1]), e[0]), ZERO), x),
+    (("int32", (None,)), "int32"),
+    (Batch(4), Map(_COUNTED)),
+)
 _add_declared("shuffle, repeated in code", _repeated_in_code, "int32", (Shuffle(3),))
 _add_declared("shuffle, filter, repeated in code", _repeated_in_code, "int32", (Shuffle(3), Filter(_ODD)))
 

@@ -57,7 +57,7 @@ class Mutant:
 MUTANTS: list[Mutant] = []
 _MODULES = ("local", "stages", "fused", "pass", "evaluate", "columns", "secure")
 LOCAL, STAGES, FUSED, PASS, EVALUATE, COLUMNS, SECURE = (f"foedus.runtime._{name}" for name in _MODULES)
-FLAT = "foedus.sequences._flat"
+FLAT, MERGING = "foedus.sequences._flat", "foedus.runtime._merging"
 
 
 def mutant(target: str, example: str, count: int, law: Law = laws.agrees) -> Callable[[Wrap], Wrap]:
@@ -103,14 +103,22 @@ def partial_results_are_mixed_up(original: Any) -> Any:
     return wrong
 
 
-@mutant(f"{PASS}:_merged", "aggregate_that_does_not_commute", 33)
+@mutant(f"{MERGING}:_of_two", "aggregate_that_does_not_commute", 33)
 def partial_results_are_merged_the_wrong_way_round(original: Any) -> Any:
-    return lambda both, group, order: original(lambda one, other: both(other, one), group, order)
+    return lambda both, one, other, counts, light: original(
+        lambda a, b: both(b, a), one, other, counts, light=light
+    )
 
 
-@mutant(f"{FUSED}:pairs_of", "aggregate_that_shows_the_grouping", 33)
+@mutant(f"{MERGING}:_of_part", "aggregate_that_shows_the_grouping", 33)
 def partial_results_are_merged_in_another_order(original: Any) -> Any:
-    return lambda count: original(count)[::-1]
+    def wrong(both: Any, rows: list[Any], left: Any, *, light: bool) -> Any:
+        total = rows[0]
+        for i, row in enumerate(rows[1:], 1):
+            total = original(both, [total, row], left - i + 1, light=light)
+        return total
+
+    return wrong
 
 
 @mutant(f"{FUSED}:group_size", "aggregate_that_shows_the_grouping", 33)
@@ -153,7 +161,7 @@ def results_come_in_the_order_of_ids(original: Any) -> Any:
     return wrong
 
 
-@mutant(f"{PASS}:_in_order", "three_levels", 33)
+@mutant(f"{MERGING}:_in_order", "three_levels", 33)
 def what_clients_keep_for_later_goes_to_others(original: Any) -> Any:
     return lambda kept, members: original(kept, jnp.roll(members, 1, axis=0))
 
@@ -165,7 +173,11 @@ def a_piece_is_folded_twice(original: Any) -> Any:
 
 @mutant(f"{COLUMNS}:_copy", "padded_batches", 33, laws.reads_in_pieces)
 def a_piece_has_the_rows_of_another(original: Any) -> Any:
-    return lambda columns, copies, start, rows: original(columns, copies, start * 0, rows)
+    def from_the_first(columns: Any, copies: Any, kinds: Any, entries: Any) -> None:
+        moved = {unit: (start * 0, sizes) for unit, (start, sizes) in entries.items()}
+        original(columns, copies, kinds, moved)
+
+    return from_the_first
 
 
 @mutant(f"{LOCAL}:_wait", "mean_of_vectors", 33)

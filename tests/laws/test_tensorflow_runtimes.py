@@ -23,7 +23,14 @@ pytestmark = pytest.mark.tensorflow
 
 EXAMPLES: list[Example] = []
 COUNTS = (0, 1, 2, 33)
-COMPILED = ("sums_of_every_sort", "gradient_steps", "folds_of_lowered_code", "mixed_with_jax", "aggregates")
+COMPILED = (
+    "sums_of_every_sort",
+    "gradient_steps",
+    "folds_of_lowered_code",
+    "folds_of_lowered_code_over_batches_with_numbers",
+    "mixed_with_jax",
+    "aggregates",
+)
 """Examples whose local code runs compiled, and never natively."""
 SIZES = (5, 0, 3, 13, 1, 8, 4)
 """Numbers of elements, by client."""
@@ -88,6 +95,36 @@ def folds_of_lowered_code(x: Any) -> Any:
         return carry * 31 + element + 1
 
     return fd.sequence_reduce(x, np.int32(1), note)
+
+
+def numbered(rng: np.random.Generator, i: int) -> Any:
+    """Batches of several sizes, one of them without rows, each with a number of its own."""
+    sizes = [(5 * i + 3 * b) % 9 for b in range(SIZES[i % len(SIZES)])]
+    return [(rng.integers(0, 1000, n, dtype=np.int32), int(rng.integers(0, 99))) for n in sizes]
+
+
+NUMBERED = Sequence(to_type((("int32", (None,)), "int32")))
+
+
+@example(EXAMPLES, at_clients(NUMBERED), data=(each(numbered),), counts=COUNTS)
+def folds_of_lowered_code_over_batches_with_numbers(x: Any) -> Any:
+    @fd.tensorflow
+    def note(carry: Any, element: Any) -> Any:
+        rows, number = element
+        powers = tf.range(tf.shape(rows)[0]) + 1
+        return (carry * 31 + number) * 7 + tf.reduce_sum(rows * powers) + tf.shape(rows)[0]
+
+    return fd.sequence_reduce(x, np.int32(1), note)
+
+
+@example(EXAMPLES, at_clients(NUMBERED), data=(each(numbered),), counts=COUNTS)
+def data_sets_of_batches_with_numbers(x: Any) -> Any:
+    @fd.tensorflow
+    def work(data: Any) -> Any:
+        noted = data.reduce(1, lambda c, e: (c * 31 + e[1]) * 7 + tf.reduce_sum(e[0]) + tf.size(e[0]))
+        return noted, data.map(lambda rows, number: (rows * 2, number + tf.size(rows), tf.size(rows)))
+
+    return fd.federated_map(work, x)
 
 
 @example(EXAMPLES, at_clients("float32"), data=(each(real()),), counts=(1, 2, 33))

@@ -39,6 +39,13 @@ def folded(sequence: Any) -> Any:
     return sequence.fold(trail, start())
 
 
+def in_turn(carry: Any, rows: Any, length: Any) -> Any:
+    """The first rows one after another."""
+    if len(rows) == 0:
+        return carry
+    return jax.lax.fori_loop(0, length, lambda i, c: trail(c, rows[i]), carry)
+
+
 def in_batches(sequence: Any) -> Any:
     """Each batch by its length and its elements."""
 
@@ -150,6 +157,45 @@ def test_elements_with_rows_of_their_own_are_batches(make: Callable[[], Any]):
     for client, both in zip(clients, results, strict=True):
         expected = [x for batch in client for x in [-len(batch), *batch]]
         assert [numbers[:count].tolist() for numbers, count in both] == [expected, expected]
+
+
+BATCHES_WITH_NUMBERS = [
+    [([1, 2], 7), ([3], 8)],
+    [],
+    [([], 9), ([4, 5, 6], 10)],
+    [([7], 11)],
+]
+
+
+@pytest.mark.parametrize("make", [fd.runtime.reference, fd.runtime.local])
+def test_batches_with_numbers_of_their_own(make: Callable[[], Any]):
+    """Beside a batch's rows its number comes once, padded or not, also after a map that counts the rows."""
+
+    def both(sequence: Any) -> Any:
+        exact = sequence.map(lambda e: (e[0], (e[1], jnp.int32(len(e[0])))))
+        return (
+            exact.fold(lambda c, e: trail(trail(c, e[1][0]), e[1][1]), start()),
+            sequence.fold(lambda c, e: in_turn(trail(c, e[1]), e[0], len(e[0])), start()),
+            sequence.fold_padded(
+                lambda c, e, m: in_turn(trail(c, e[1]), e[0], m.sum(dtype=jnp.int32)), start()
+            ),
+            exact.fold_padded(lambda c, e, m: in_turn(trail(c, e[1][0]), e[0], e[1][1]), start()),
+            sequence.repeat(2).take(3).fold(lambda c, e: trail(c, e[1]), start()),
+        )
+
+    @fd.computation(fd.at_clients(fd.types.sequence(((fd.int32, [None]), fd.int32))))
+    def program(data: Any) -> Any:
+        return fd.federated_map(both, data)
+
+    with fd.use(make()):
+        results = program(
+            [[(np.array(rows, np.int32), n) for rows, n in client] for client in BATCHES_WITH_NUMBERS]
+        )
+    for client, result in zip(BATCHES_WITH_NUMBERS, results, strict=True):
+        counted, *all_rows, taken = [numbers[:count].tolist() for numbers, count in result]
+        assert counted == [x for rows, n in client for x in (n, len(rows))]
+        assert all_rows == [[x for rows, n in client for x in (n, *rows)]] * 3
+        assert taken == [n for _, n in client * 2][:3]
 
 
 def test_padding_repeats_real_rows():

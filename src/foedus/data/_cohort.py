@@ -11,13 +11,22 @@ from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 
+from foedus.data._columns import (
+    Columns,
+    concatenate,
+    empty_columns,
+    flat_columns,
+    has_rows,
+    in_columns,
+    map_columns,
+    units,
+)
 from foedus.data._datasets import Dataset, runs_of
-from foedus.data._elements import Columns, Elements, Ragged, flat_columns, has_rows, map_columns, stack
+from foedus.data._elements import Elements, Ragged
 from foedus.data._joined import joined
 from foedus.data._keys import ClientId, are_ids
 from foedus.errors import DataError, place
 from foedus.types import (
-    STRING,
     Array,
     PlainValue,
     PythonValue,
@@ -170,8 +179,11 @@ def to_member(value: PythonValue, member: Type, what: str, client: ClientId = 0)
 
     def sequence(value: PythonValue, type_: Sequence, what: str, path: str) -> Elements:
         if isinstance(value, Elements):
-            check_assignable(type_.element, value.ragged.transformed, what)
-            return value
+            given = value.ragged.transformed
+            check_assignable(type_.element, given, what)
+            if units(given) == units(type_.element):
+                return value
+            value = list(value)  # What has a known length there has rows of its own here.
         columns, rows, count = _stored(value, type_.element, what, path)
         zero = np.zeros(1, dtype=np.int64)
         return Elements(Ragged(type_.element, columns, zero, zero + count, rows), 0, client)
@@ -213,18 +225,8 @@ def _stored(value: PythonValue, element: Type, what: str, path: str) -> tuple[Co
             at=place(f"{path} of {what}" if path else what),
         )
     elements = [to_plain(item, element, what, f"{path}[{i}]") for i, item in enumerate(value)]
-    if not has_rows(element):
-        return stack(elements) if elements else empty_columns(element), None, len(elements)
-    sizes = [{len(leaf) for leaf in flat_columns(e)} for e in elements]
-    uneven = next((i for i, found in enumerate(sizes) if len(found) != 1), None)
-    if uneven is not None:
-        raise DataError(
-            f"The leaves of one batch of {what} differ in length",
-            found=f"lengths {sorted(sizes[uneven])}",
-            at=place(f"{path}[{uneven}]"),
-        )
-    rows = np.cumsum([0, *(found.pop() for found in sizes)], dtype=np.int64)
-    return concatenate(elements) if elements else empty_columns(element), rows, len(elements)
+    columns, rows = in_columns(elements, element, what=what, path=path)
+    return columns, rows, len(elements)
 
 
 def _read_runs(dataset: Dataset, element: Type, what: str, path: str) -> tuple[Columns, Array | None, int]:
@@ -251,25 +253,6 @@ def _prepend(element: Type) -> Type:
             return Struct(tuple((name, _prepend(t)) for name, t in fields), container)
         case _:
             raise AssertionError(f"{element} is in a sequence; please report")
-
-
-def empty_columns(element: Type) -> Columns:
-    """Columns of no rows for elements of a type."""
-    match element:
-        case Tensor(dtype, shape):
-            known = tuple(size for size in shape or () if size is not None)
-            return np.zeros((0, *known), dtype=object if dtype == STRING else dtype)
-        case Struct(fields):
-            return tuple(empty_columns(t) for _, t in fields)
-        case _:
-            raise AssertionError(f"{element} is in a sequence; please report")
-
-
-def concatenate(columns: list[Columns]) -> Columns:
-    """Joins nested columns of one type row-wise; there is at least one."""
-    if isinstance(columns[0], tuple):
-        return tuple(concatenate(list(parts)) for parts in zip(*columns, strict=True))
-    return np.concatenate(columns)
 
 
 def _gather(plain: list[PlainValue], member: Type) -> _ByClient:
@@ -311,9 +294,7 @@ def _own_columns(elements: Elements) -> tuple[Columns, Array]:
         columns, rows, count = _stored(
             list(elements), ragged.transformed, f"the value of client {elements.client!r}", ""
         )
-        return columns, np.ones(count, dtype=np.int64) if rows is None else np.diff(rows)
-    start, count = int(ragged.first[elements.index]), int(ragged.count[elements.index])
-    if ragged.rows is None:
-        return map_columns(lambda c: c[start : start + count], ragged.columns), np.ones(count, np.int64)
-    low, high = int(ragged.rows[start]), int(ragged.rows[start + count])
-    return map_columns(lambda c: c[low:high], ragged.columns), np.diff(ragged.rows[start : start + count + 1])
+    else:
+        columns, rows = ragged.own(elements.index)
+        count = int(ragged.count[elements.index])
+    return columns, np.ones(count, dtype=np.int64) if rows is None else np.diff(rows)

@@ -7,64 +7,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Protocol
 
 import numpy as np
 
+from foedus.data._columns import Columns, Unit, map_columns, map_entries, stack, units
 from foedus.data._keys import ClientId, client_key, derive_key, permutation
 from foedus.data._transforms import Batch, Filter, Map, Repeat, Shuffle, Take, Transform, after
-from foedus.errors import ClientError, DataError, FoedusError, failing_line, place
+from foedus.errors import ClientError, FoedusError, failing_line
 from foedus.foreign import kind
 from foedus.ir import Foreign
-from foedus.types import Array, PlainValue, Shape, Struct, Tensor, Type
-
-Columns: TypeAlias = Any
-"""An array ``[rows, ...]`` for a tensor, a tuple of columns for a struct."""
-
-Column = TypeVar("Column")
-
-
-def map_columns(function: Callable[[Array], Column], columns: Columns) -> Columns:
-    """Applies a function to every array of nested columns."""
-    if isinstance(columns, tuple):
-        return tuple(map_columns(function, column) for column in cast("tuple[Columns, ...]", columns))
-    return function(columns)
-
-
-def flat_columns(columns: Columns) -> list[Array]:
-    """The arrays of nested columns, in order."""
-    if isinstance(columns, tuple):
-        return [array for column in cast("tuple[Columns, ...]", columns) for array in flat_columns(column)]
-    return [columns]
-
-
-def has_rows(element: Type) -> bool:
-    """Whether an element of this type has rows of its own, that is an unknown first dimension.
-
-    Raises:
-        DataError: If only some leaves have one, or another dimension is unknown.
-    """
-    shapes = _shapes(element)
-    unknown = [shape is None or None in shape for shape in shapes]
-    if not any(unknown):
-        return False
-    if any(shape is None or not shape or shape[0] is not None or None in shape[1:] for shape in shapes):
-        raise DataError(
-            "In a sequence, either no dimension is unknown or the first one of every leaf",
-            found=element,
-            at=place(),
-        )
-    return True
-
-
-def _shapes(element: Type) -> list[Shape | None]:
-    match element:
-        case Tensor(_, shape):
-            return [shape]
-        case Struct(fields):
-            return [shape for _, t in fields for shape in _shapes(t)]
-        case _:
-            raise AssertionError(f"{element} is in a sequence; please report")
+from foedus.types import Array, PlainValue, Type
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,12 +26,12 @@ class Ragged:
 
     Args:
         element: The type of the stored elements.
-        columns: The rows of all elements, nested as the element's type; they may be memory-mapped, hold more
-            than these clients, and be shared with other cohorts.
+        columns: What all elements hold, nested as the element's type; see ``units`` for what one entry is.
+            They may be memory-mapped, hold more than these clients, and be shared with other cohorts.
         first: int64[clients], the index of each client's first element.
         count: int64[clients], how many elements it has.
         rows: int64[elements+1], where each element's rows begin, where elements have rows of their own; else
-            None, and element ``i`` is row ``i``.
+            None, and element ``i`` is entry ``i`` of every column.
         transforms: What is to be done with each client's sequence when it is read, in order.
     """
 
@@ -94,10 +47,35 @@ class Ragged:
         """The type of the elements that a reader gets."""
         return after(self.element, self.transforms)
 
+    @property
+    def units(self) -> Columns:
+        """What one entry of each column is, nested as the columns are."""
+        if self.rows is None:
+            return map_columns(_one_entry, self.columns)
+        return units(self.element)
+
     def of(self, clients: Array) -> Ragged:
         """The sequences of some of the clients, by their indices; columns are shared."""
         first, count = self.first[clients], self.count[clients]
         return Ragged(self.element, self.columns, first, count, self.rows, self.transforms)
+
+    def own(self, index: int) -> tuple[Columns, Array | None]:
+        """What one client has stored, transforms not applied.
+
+        Args:
+            index: Which client.
+
+        Returns:
+            Columns of its elements only, and where each element's rows begin in them, or None.
+        """
+        start, count = int(self.first[index]), int(self.count[index])
+        elements = slice(start, start + count)
+        if self.rows is None:
+            return map_columns(lambda c: c[elements], self.columns), None
+        offsets = np.asarray(self.rows[start : start + count + 1])
+        entries = {Unit.ELEMENT: elements, Unit.ROW: slice(int(offsets[0]), int(offsets[-1]))}
+        columns = map_entries(lambda c, unit: c[entries[unit]], self.columns, self.units)
+        return columns, offsets - offsets[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,10 +124,20 @@ class Elements:
     def _stored(self) -> Iterator[PlainValue]:
         ragged = self.ragged
         start = int(ragged.first[self.index])
-        for i in range(start, start + int(ragged.count[self.index])):
-            rows = i if ragged.rows is None else slice(int(ragged.rows[i]), int(ragged.rows[i + 1]))
-            # With the column's dtype: NumPy would cut the zeros off the end of a bare string.
-            yield map_columns(lambda c, rows=rows: np.asarray(c[rows], dtype=c.dtype), ragged.columns)
+        numbers = range(start, start + int(ragged.count[self.index]))
+        # With the column's dtype: NumPy would cut the zeros off the end of a bare string.
+        if ragged.rows is None:
+            for i in numbers:
+                yield map_columns(lambda c, i=i: np.asarray(c[i], dtype=c.dtype), ragged.columns)
+            return
+        kinds = ragged.units
+        for i in numbers:
+            rows = slice(int(ragged.rows[i]), int(ragged.rows[i + 1]))
+            yield map_entries(
+                lambda c, unit, i=i, rows=rows: np.asarray(c[rows if unit is Unit.ROW else i], dtype=c.dtype),
+                ragged.columns,
+                kinds,
+            )
 
     def _call(self, function: Foreign, element: PlainValue) -> PlainValue:
         try:
@@ -208,13 +196,10 @@ class Hints(Protocol):
         ...
 
 
+def _one_entry(_: Array) -> Unit:
+    return Unit.ELEMENT
+
+
 def _batches(elements: Iterator[PlainValue], size: int) -> Iterator[PlainValue]:
     while batch := list(itertools.islice(elements, size)):
         yield stack(batch)
-
-
-def stack(elements: list[PlainValue]) -> PlainValue:
-    """Stacks plain elements of one type along a new first dimension; there is at least one."""
-    if isinstance(elements[0], tuple):
-        return tuple(stack(list(column)) for column in zip(*elements, strict=True))
-    return np.stack([np.asarray(element) for element in elements])

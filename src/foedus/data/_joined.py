@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from foedus.data._elements import Columns
+from foedus.data._columns import Columns, zip_columns
 from foedus.types import Array
 
 
@@ -50,7 +50,9 @@ class JoinedColumn:
 
 
 def joined(columns: list[Columns]) -> Columns:
-    """As ``concatenate``, without copying: nested columns of one type row-wise; there is at least one."""
-    if isinstance(columns[0], tuple):
-        return tuple(joined(list(parts)) for parts in zip(*columns, strict=True))
-    return JoinedColumn(columns)
+    """As ``concatenate``, without copying."""
+    return zip_columns(_joined, *columns)
+
+
+def _joined(*parts: Array) -> JoinedColumn:
+    return JoinedColumn(list(parts))

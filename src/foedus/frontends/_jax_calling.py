@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How an exported leaf is called: with flat arrays, in the order of its type.
 
-A tensor is one array. A sequence is one column ``[rows, ...]`` for each tensor of its element; where elements
-have rows of their own also ``int32[m]``, the offset of each element's first row; then two numbers ``int32``,
-the index of the first element and how many there are. So many clients can share columns, as
-``foedus.data.Span`` has it. Columns have at least as many rows as a leaf asks for behind the last row that it
-may read; they belong to nobody, and nothing depends on them. The result is one array for each tensor.
+A tensor is one array. A sequence is one column for each tensor of its element, with one entry for each
+element or for each row, as ``foedus.data.units`` says; where elements have rows of their own also
+``int32[m]``, the offset of each element's first row; then two numbers ``int32``, the index of the first
+element and how many there are. So many clients can share columns, as ``foedus.data.Span`` has it. Columns
+have at least as many entries as a leaf asks for behind the last one that it may read; they belong to nobody,
+and nothing depends on them. The result is one array for each tensor.
 """
 
 from __future__ import annotations
@@ -30,16 +31,17 @@ from foedus.data import (
     Shuffle,
     Span,
     Take,
-    concatenate,
+    Unit,
     empty_columns,
     flat_columns,
     has_rows,
+    in_columns,
     map_columns,
-    stack,
+    units,
 )
 from foedus.errors import UnsupportedError, place
 from foedus.sequences import EagerSequence, FlatSequence
-from foedus.types import Sequence, Struct, Tensor, Type, walk
+from foedus.types import Sequence, Struct, Tensor, Type
 
 INDEX = np.dtype(np.int32)
 
@@ -48,7 +50,7 @@ def flat_arguments(
     parameter: Type,
     *,
     unknown: Callable[[], object],
-    rows: Callable[[int], object],
+    entries: Callable[[int, Unit], object],
     offsets: Callable[[int], object],
 ) -> Iterator[tuple[np.dtype[Any], tuple[object, ...]]]:
     """The dtypes and shapes of a leaf's flat arguments.
@@ -56,7 +58,7 @@ def flat_arguments(
     Args:
         parameter: The type of the leaf's argument: plain, without strings, of known ranks.
         unknown: Gives a length for each unknown dimension of a tensor.
-        rows: Gives the number of rows of a sequence's columns, given which sequence it is.
+        entries: Gives the length of a sequence's columns, given which sequence it is and what an entry is.
         offsets: Gives the number of its offsets.
 
     Returns:
@@ -73,8 +75,9 @@ def flat_arguments(
                     yield from arguments(t)
             case Sequence(element):
                 number = next(numbers)
-                for column in flat_columns(empty_columns(element)):
-                    yield column.dtype, (rows(number), *column.shape[1:])
+                columns, kinds = flat_columns(empty_columns(element)), flat_columns(units(element))
+                for column, unit in zip(columns, kinds, strict=True):
+                    yield column.dtype, (entries(number, unit), *column.shape[1:])
                 if has_rows(element):
                     yield INDEX, (offsets(number),)
                 yield INDEX, ()
@@ -90,21 +93,23 @@ def abstract_arguments(parameter: Type, *, least_rows: int, one_length: bool) ->
 
     Args:
         parameter: The type of the leaf's argument.
-        least_rows: How many rows a sequence's columns have at the least.
+        least_rows: How many entries a sequence's columns have at the least.
         one_length: Whether all unknown dimensions of tensors are the same; else each is another.
 
     Returns:
         Their shapes and dtypes.
     """
-    sequences = sum(isinstance(t, Sequence) for t in walk(parameter))
-    scope = export.SymbolicScope([f"rows{i} >= {least_rows}" for i in range(sequences)])
+    lengths: dict[tuple[int, Unit], str] = {}
     numbers = itertools.count()
-    arguments = flat_arguments(
-        parameter,
-        unknown=lambda: "d" if one_length else f"d{next(numbers)}",
-        rows=lambda i: f"rows{i}",
-        offsets=lambda i: f"offsets{i}",
+    arguments = list(
+        flat_arguments(
+            parameter,
+            unknown=lambda: "d" if one_length else f"d{next(numbers)}",
+            entries=lambda i, unit: lengths.setdefault((i, unit), f"{unit.value}s{i}"),
+            offsets=lambda i: f"offsets{i}",
+        )
     )
+    scope = export.SymbolicScope([f"{length} >= {least_rows}" for length in lengths.values()])
     return [
         jax.ShapeDtypeStruct(export.symbolic_shape(",".join(map(str, shape)), scope=scope), dtype)
         for dtype, shape in arguments
@@ -141,7 +146,7 @@ class Demand:
     """What a leaf asks of the sequences that it is given.
 
     Args:
-        least_rows: How many rows it wants behind the last one that it may read.
+        least_rows: How many entries of columns it wants behind the last one that it may read.
         one_order: Whether elements must come in one order, however often it repeats them: what it gets is
             stored in that order.
     """
@@ -225,18 +230,13 @@ def _is_same(one: Any, other: Any) -> bool:
 def _flat_elements(elements: Iterable[Any], element: Type, least_rows: int) -> list[Any]:
     """Columns of elements that are given one by one; their lengths fall into few buckets."""
     items = list(elements)
-    ragged = has_rows(element)
-    if ragged:
-        joined = concatenate(items) if items else empty_columns(element)
-    else:
-        joined = stack(items) if items else empty_columns(element)
-    columns = [np.asarray(column) for column in flat_columns(joined)]
-    rows = _bucket(max((len(column) for column in columns), default=0) + least_rows)
-    flat: list[Any] = [_lengthened(column, rows) for column in columns]
-    if ragged:
-        sizes = [len(flat_columns(item)[0]) for item in items]
-        offsets = np.full(_bucket(len(items) + 1), sum(sizes), INDEX)
-        offsets[: len(items) + 1] = np.cumsum([0, *sizes])
+    joined, rows = in_columns(items, element, what="a sequence")
+    lengths = {Unit.ELEMENT: len(items), Unit.ROW: 0 if rows is None else int(rows[-1])}
+    columns = zip(flat_columns(joined), flat_columns(units(element)), strict=True)
+    flat: list[Any] = [_lengthened(column, _bucket(lengths[unit] + least_rows)) for column, unit in columns]
+    if rows is not None:
+        offsets = np.full(_bucket(len(rows)), rows[-1], INDEX)
+        offsets[: len(rows)] = rows
         flat.append(offsets)
     return [*flat, INDEX.type(0), INDEX.type(len(items))]
 
@@ -245,8 +245,8 @@ def _bucket(size: int) -> int:
     return 1 << max(0, size - 1).bit_length()
 
 
-def _lengthened(column: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
-    spare = np.zeros((rows - len(column), *column.shape[1:]), column.dtype)
+def _lengthened(column: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+    spare = np.zeros((length - len(column), *column.shape[1:]), column.dtype)
     return np.concatenate([column, spare])
 
 

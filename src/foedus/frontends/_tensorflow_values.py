@@ -3,8 +3,8 @@
 """Values between the language and TensorFlow: types as specifications, plain values as flat tensors.
 
 A leaf's function takes and gives flat tensors, in the order of its type. A tensor is one. A sequence is one
-column ``[rows, ...]`` for each tensor of its element and, where elements have rows of their own,
-``int64[n+1]``, where each begins. The data set is made inside the function, so that no Python object stands
+column for each tensor of its element and, where elements have rows of their own, ``int64[n+1]``, where each
+begins. The data set is made inside the function, so that no Python object stands
 for a row. A result that is a sequence is the variant that TensorFlow keeps a data set in.
 """
 
@@ -25,16 +25,17 @@ from foedus.data import (
     Repeat,
     Shuffle,
     Take,
+    Unit,
     client_key,
-    concatenate,
     derive_key,
     empty_columns,
     flat_columns,
     has_rows,
+    in_columns,
     map_columns,
     permutation,
-    stack,
     to_member,
+    units,
 )
 from foedus.errors import ExecutionError, FoedusError, TracingError, place
 from foedus.types import (
@@ -114,10 +115,16 @@ def to_user(flat: Iterator[Any], type_: Type) -> Any:
 
 
 def _of_batches(columns: list[Any], offsets: Any, element: Type) -> Any:
-    def batch(start: Any, end: Any) -> Any:
-        return _element(iter([column[start:end] for column in columns]), element)
+    kinds = flat_columns(units(element))
+    single = [column for column, unit in zip(columns, kinds, strict=True) if unit is Unit.ELEMENT]
 
-    return tf.data.Dataset.from_tensor_slices((offsets[:-1], offsets[1:])).map(batch)
+    def batch(start: Any, end: Any, *own: Any) -> Any:
+        given = iter(own)
+        pairs = zip(columns, kinds, strict=True)
+        parts = [column[start:end] if unit is Unit.ROW else next(given) for column, unit in pairs]
+        return _element(iter(parts), element)
+
+    return tf.data.Dataset.from_tensor_slices((offsets[:-1], offsets[1:], *single)).map(batch)
 
 
 def _element(columns: Iterator[Any], element: Type) -> Any:
@@ -171,28 +178,14 @@ def _flat_sequence(plain: Any, element: Type) -> Iterator[Any]:
 
 
 def _columns(plain: Any, element: Type) -> tuple[Any, Any]:
-    """The rows of a sequence, and where its elements begin (None where each is a row)."""
-    if isinstance(plain, Elements):
+    """The columns of a sequence, and where the rows of each element begin (None where they have none)."""
+    if isinstance(plain, Elements) and units(plain.ragged.transformed) == units(element):
         ragged = plain.ragged
         if not ragged.transforms:
-            return _stored_columns(ragged, plain.index)
+            return ragged.own(plain.index)
         if ragged.rows is None and _is_order(ragged):
             return _ordered_columns(plain)
-    items = list(plain)
-    if has_rows(element):
-        sizes = [len(flat_columns(item)[0]) for item in items]
-        joined = concatenate(items) if items else empty_columns(element)
-        return joined, np.cumsum([0, *sizes], dtype=np.int64)
-    return stack(items) if items else empty_columns(element), None
-
-
-def _stored_columns(ragged: Ragged, index: int) -> tuple[Any, Any]:
-    start, count = int(ragged.first[index]), int(ragged.count[index])
-    if ragged.rows is None:
-        return map_columns(lambda c: c[start : start + count], ragged.columns), None
-    offsets = ragged.rows[start : start + count + 1]
-    low, high = (int(offsets[0]), int(offsets[-1])) if len(offsets) else (0, 0)
-    return map_columns(lambda c: c[low:high], ragged.columns), np.asarray(offsets) - low
+    return in_columns(list(plain), element, what="a sequence")
 
 
 def _is_order(ragged: Ragged) -> bool:
@@ -275,7 +268,7 @@ def _sequence_type(value: Any, path: str) -> Type:
         raise TracingError(
             "Local code in TensorFlow returns a data set of elements that no sequence has",
             found=value.element_spec,
-            expected="one tensor or more, of known shape, or of which the first dimension alone is unknown",
+            expected="one tensor or more, of each of which nothing but the first dimension is unknown",
             at=where,
             hint="tf.ensure_shape in a map of the data set says what TensorFlow does not know",
         ) from error

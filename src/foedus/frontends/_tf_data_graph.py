@@ -10,12 +10,13 @@ has to be iterated over.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from foedus.data import ClientId, Elements, Ragged, has_rows
+from foedus.data import ClientId, Elements, Ragged, Unit, flat_columns, has_rows, map_entries, units
 from foedus.types import Array, Struct, Type, parts_of
 
 _AS_THEY_ARE = frozenset({"Identity", "OptionsDataset", "PrefetchDataset"})
@@ -88,16 +89,23 @@ def elements_of(dataset: Any, element: Type, client: ClientId) -> Elements | Non
     rows = rows_of(dataset)
     if rows is None:
         return None
-    flat, count, ends = rows.in_order(), len(rows), None
-    if rows.sizes is not None and has_rows(element):
-        ends = np.cumsum([0, *rows.sizes], dtype=np.int64)
-    elif rows.sizes is not None:  # All batches are of one size.
-        if count == 0:
+    count, ends = len(rows), None
+    if rows.sizes is None and has_rows(element):
+        return None  # Each row is an element of a known length, which the type leaves open.
+    kinds = units(element)
+    columns = _nested(tf.nest.pack_sequence_as(dataset.element_spec, rows.in_order()), element)
+    if rows.sizes is not None:
+        if count == 0 and Unit.ELEMENT in flat_columns(kinds):
             return None
-        flat = [column.reshape(count, -1, *column.shape[1:]) for column in flat]
-    columns = _nested(tf.nest.pack_sequence_as(dataset.element_spec, flat), element)
+        columns = map_entries(partial(_of_batches, count), columns, kinds)
+        ends = np.cumsum([0, *rows.sizes], dtype=np.int64) if has_rows(element) else None
     zero = np.zeros(1, dtype=np.int64)
     return Elements(Ragged(element, columns, zero, zero + count, ends), 0, client)
+
+
+def _of_batches(count: int, rows: Array, unit: Unit) -> Array:
+    """A column of batches; those whose length the type knows are all of that length."""
+    return rows if unit is Unit.ROW else rows.reshape(count, -1, *rows.shape[1:])
 
 
 def _nested(columns: Any, element: Type) -> Any:

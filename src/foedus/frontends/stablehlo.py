@@ -214,7 +214,7 @@ def _difference(exported: export.Exported, type_: Function) -> str | None:
 
 
 def _open_arguments(parameter: Type) -> Any:
-    return flat_arguments(parameter, unknown=lambda: None, rows=lambda _: None, offsets=lambda _: None)
+    return flat_arguments(parameter, unknown=lambda: None, entries=lambda *_: None, offsets=lambda _: None)
 
 
 def _fits(wanted: tuple[object, ...], found: tuple[Any, ...], *, symbols: bool) -> bool:
@@ -247,7 +247,7 @@ def _compile(payload: LoadedFunction) -> None:
         flat_arguments(
             parameter,
             unknown=lambda: _SAMPLE,
-            rows=lambda _: payload.demand.least_rows + _SAMPLE,
+            entries=lambda *_: payload.demand.least_rows + _SAMPLE,
             offsets=lambda _: _SAMPLE,
         )
     )  # fmt: skip

@@ -25,11 +25,13 @@ from foedus.data import (
     Ragged,
     Shuffle,
     Span,
+    Unit,
     client_keys,
     cohort_of,
     derive_key,
     flat_columns,
     map_columns,
+    map_entries,
 )
 from foedus.foreign import NoJax, kind
 from foedus.ir import Foreign
@@ -256,19 +258,23 @@ class _ToRead:
 
     @property
     def bytes_to_read(self) -> int:
-        each = sum(c.dtype.itemsize * math.prod(c.shape[1:]) for c in flat_columns(self.ragged.columns))
-        return int(_rows_of(self.ragged).sum()) * each
+        return _bytes_of(self.ragged)
 
     def load(self, pieces: list[np.ndarray[Any, Any]], number: int, into: Borrowed) -> Any:
         """See ``Placed.load``."""
         ragged, own = self.ragged, pieces[number]
-        rows = _rows_of(ragged)
-        length = bucket(max(int(rows[piece].sum()) for piece in pieces) + SLACK)
-        start = ragged.first if ragged.rows is None else ragged.rows[ragged.first]
-        copies = map_columns(lambda c: into.room((length, *c.shape[1:]), c.dtype), ragged.columns)
-        _copy(flat_columns(ragged.columns), flat_columns(copies), start[own], rows[own])
+        kinds, entries = ragged.units, _entries(ragged)
+        lengths = {
+            unit: bucket(max(int(sizes[piece].sum()) for piece in pieces) + SLACK)
+            for unit, (_, sizes) in entries.items()
+        }
+        copies = map_entries(
+            lambda c, unit: into.room((lengths[unit], *c.shape[1:]), c.dtype), ragged.columns, kinds
+        )
+        chosen = {unit: (start[own], sizes[own]) for unit, (start, sizes) in entries.items()}
+        _copy(flat_columns(ragged.columns), flat_columns(copies), flat_columns(kinds), chosen)
         columns = map_columns(jax.device_put, copies)
-        first = np.zeros(len(rows), np.int64)
+        first = np.zeros(len(ragged.first), np.int64)
         first[own] = np.cumsum(np.concatenate([[0], ragged.count[own]]))[:-1]
         return _arguments(ragged, columns, first, self._offsets(pieces, own), self.keys)
 
@@ -283,22 +289,44 @@ class _ToRead:
         return _pad_rows(offsets, max(int(ragged.count[piece].sum()) for piece in pieces) + 1)
 
 
+_Entries = dict[Unit, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
+
+
+def _entries(ragged: Ragged) -> _Entries:
+    """Where each member's entries begin in a column of each unit, and how many they are."""
+    entries = {Unit.ELEMENT: (ragged.first, ragged.count)}
+    if ragged.rows is not None:
+        start = ragged.rows[ragged.first]
+        entries[Unit.ROW] = (start, ragged.rows[ragged.first + ragged.count] - start)
+    return entries
+
+
 def _rows_of(ragged: Ragged) -> np.ndarray[Any, Any]:
-    """How many rows each member has."""
-    if ragged.rows is None:
-        return ragged.count
-    return ragged.rows[ragged.first + ragged.count] - ragged.rows[ragged.first]
+    """How many rows each member has; elements, where they have no rows of their own."""
+    entries = _entries(ragged)
+    return entries.get(Unit.ROW, entries[Unit.ELEMENT])[1]
 
 
-def _copy(columns: list[Any], copies: list[Any], start: Any, rows: Any) -> None:
-    """Copies rows, one member after another, and fills up with zeros."""
-    at = 0
-    for a, n in zip(start.tolist(), rows.tolist(), strict=True):
-        for column, copy in zip(columns, copies, strict=True):
-            copy[at : at + n] = column[a : a + n]
-        at += n
-    for copy in copies:
-        copy[at:] = 0
+def _bytes_of(ragged: Ragged) -> int:
+    """How much the members' entries take."""
+    total = {unit: int(sizes.sum()) for unit, (_, sizes) in _entries(ragged).items()}
+    columns = zip(flat_columns(ragged.columns), flat_columns(ragged.units), strict=True)
+    return sum(total[unit] * c.dtype.itemsize * math.prod(c.shape[1:]) for c, unit in columns)
+
+
+def _copy(columns: list[Any], copies: list[Any], kinds: list[Unit], entries: _Entries) -> None:
+    """Copies entries, one member after another, and fills up with zeros."""
+    ends = {unit: np.cumsum(sizes) for unit, (_, sizes) in entries.items()}
+    runs = {
+        unit: list(zip(start.tolist(), (ends[unit] - sizes).tolist(), sizes.tolist(), strict=True))
+        for unit, (start, sizes) in entries.items()
+    }
+    for member in range(len(runs[Unit.ELEMENT])):
+        for column, copy, unit in zip(columns, copies, kinds, strict=True):
+            begin, at, size = runs[unit][member]
+            copy[at : at + size] = column[begin : begin + size]
+    for copy, unit in zip(copies, kinds, strict=True):
+        copy[ends[unit][-1] if len(ends[unit]) else 0 :] = 0
 
 
 def _arguments(ragged: Ragged, columns: Any, first: Any, rows: Any, keys: Any) -> tuple[Any, ...]:
@@ -429,9 +457,8 @@ def _is_resident(ragged: Ragged) -> bool:
     flat = flat_columns(ragged.columns)
     if not all(isinstance(column, np.ndarray | jax.Array) for column in flat):
         return False
-    stored = max((len(column) for column in flat), default=0)
-    few = int(_rows_of(ragged).sum()) < stored * _FEW
-    return not (few and sum(column.nbytes for column in flat) > _WHOLE_BYTES)
+    stored = sum(column.nbytes for column in flat)
+    return not (stored > _WHOLE_BYTES and _bytes_of(ragged) < stored * _FEW)
 
 
 def _pad_rows(rows: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from foedus.data import Elements, has_rows, permutation
+from foedus.data import Elements, has_rows, permutation, row_counts, units
 from foedus.sequences._sequence import (
     PaddedStep,
     Sequence,
@@ -22,17 +21,20 @@ from foedus.sequences._sequence import (
 )
 from foedus.types import Struct, container_of, pack, parts_of
 
+Read: TypeAlias = Callable[[int], Iterable[tuple[Any, int]]]
+"""Gives the elements of one repetition, each with its number of rows; what is no batch has none."""
+
 
 @final
 class EagerSequence(Sequence):
     """Elements one after another in plain Python: the meaning of a sequence.
 
     Args:
-        read: Gives the elements of one repetition.
+        read: Gives the elements.
         batched: Whether the elements are batches.
     """
 
-    def __init__(self, read: Callable[[int], Iterable[Any]], *, batched: bool) -> None:
+    def __init__(self, read: Read, *, batched: bool) -> None:
         self._read = read
         self._batched = batched
 
@@ -47,13 +49,17 @@ class EagerSequence(Sequence):
         Returns:
             The sequence.
         """
-        return cls(
-            lambda repetition: map(convert, elements.repetition(repetition)),
-            batched=has_rows(elements.ragged.transformed),
-        )
+        type_ = elements.ragged.transformed
+        kinds, batched = units(type_), has_rows(type_)
+
+        def read(repetition: int) -> Iterable[tuple[Any, int]]:
+            for plain in elements.repetition(repetition):
+                yield convert(plain), max(row_counts(plain, kinds)) if batched else 0
+
+        return cls(read, batched=batched)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._read(0))
+        return (element for element, _ in self._read(0))
 
     @property
     def count(self) -> Any:
@@ -61,50 +67,52 @@ class EagerSequence(Sequence):
 
     def fold(self, step: Step, init: Any) -> Any:
         carry = init
-        for element in self._read(0):
+        for element in self:
             carry = step(carry, element)
         return carry
 
     def fold_padded(self, step: PaddedStep, init: Any) -> Any:
         require_batches(self._batched)
         carry = init
-        for element in self._read(0):
-            rows = len(jax.tree.leaves(element)[0])
+        for element, rows in self._read(0):
             carry = step(carry, element, jnp.ones(rows, dtype=bool))
         return carry
 
     def batch(self, size: int) -> Sequence:
         require_no_batches(self._batched)
 
-        def read(repetition: int) -> Iterable[Any]:
+        def read(repetition: int) -> Iterable[tuple[Any, int]]:
             elements = iter(self._read(repetition))
-            while run := list(itertools.islice(elements, size)):
-                yield _stack(run)
+            while run := [element for element, _ in itertools.islice(elements, size)]:
+                yield _stack(run), len(run)
 
         return EagerSequence(read, batched=True)
 
     def repeat(self, count: int) -> Sequence:
-        def read(repetition: int) -> Iterable[Any]:
+        def read(repetition: int) -> Iterable[tuple[Any, int]]:
             again = range(repetition * count, (repetition + 1) * count)
             return itertools.chain.from_iterable(self._read(r) for r in again)
 
         return EagerSequence(read, batched=self._batched)
 
     def take(self, count: int) -> Sequence:
-        def read(repetition: int) -> Iterable[Any]:
+        def read(repetition: int) -> Iterable[tuple[Any, int]]:
             return itertools.islice(iter(self._read(repetition)), count)
 
         return EagerSequence(read, batched=self._batched)
 
     def shuffle(self, key: Any) -> Sequence:
-        def read(repetition: int) -> Iterable[Any]:
+        def read(repetition: int) -> Iterable[tuple[Any, int]]:
             elements = list(self._read(repetition))
             return (elements[i] for i in permutation(np.asarray(key), len(elements), repetition))
 
         return EagerSequence(read, batched=self._batched)
 
     def map(self, fn: Callable[[Any], Any]) -> Sequence:
-        return EagerSequence(lambda repetition: map(fn, self._read(repetition)), batched=self._batched)
+        def read(repetition: int) -> Iterable[tuple[Any, int]]:
+            return ((fn(element), rows) for element, rows in self._read(repetition))
+
+        return EagerSequence(read, batched=self._batched)
 
 
 def _stack(elements: list[Any]) -> Any:

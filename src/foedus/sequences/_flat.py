@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from foedus.data import Batch, Filter, Map, Repeat, Shuffle, Span, Take
+from foedus.data import Batch, Filter, Map, Repeat, Shuffle, Span, Take, Unit, map_entries
 from foedus.errors import TracingError, place
 from foedus.foreign import NoJax, kind
 from foedus.ir import Foreign
@@ -200,7 +200,7 @@ class FlatSequence(Sequence):
         if offsets is not None:
             slack, most = self.span.hints.slack(), self.span.hints.most_rows()
             start, end = offsets[stored], offsets[stored + 1]
-            return _Rows(start, most, contiguous=True, slack=slack), end - start
+            return _Rows(start, most, contiguous=True, slack=slack, element=stored), end - start
         if size is None:
             return _Rows(stored, None, contiguous=True), None
         if contiguous:
@@ -208,7 +208,7 @@ class FlatSequence(Sequence):
         return _Rows(stored, length, contiguous=False), size
 
     def _read(self, rows: _Rows) -> Any:
-        element = jax.tree.map(rows.read, self.span.ragged.columns)
+        element = map_entries(rows.read, self.span.ragged.columns, self.span.ragged.units)
         many = rows.length is not None and not self._stored_batches
         converted = False
         for op in self.ops:
@@ -255,6 +255,7 @@ class _Rows:
         contiguous: Whether the rows follow each other.
         slack: How many rows the columns have behind the last real one.
         mask: bool[length], which rows are real; None where all are.
+        element: Which stored element has these rows; None where a row is a stored element.
     """
 
     start: Any
@@ -262,8 +263,11 @@ class _Rows:
     contiguous: bool
     slack: int = 0
     mask: Any = None
+    element: Any = None
 
-    def read(self, column: Any) -> Any:
+    def read(self, column: Any, unit: Unit) -> Any:
+        if self.element is not None and unit is Unit.ELEMENT:
+            return lax.dynamic_index_in_dim(column, self.element, keepdims=False)
         if self.length is None:
             return lax.dynamic_index_in_dim(column, self.start, keepdims=False)
         if self.contiguous:

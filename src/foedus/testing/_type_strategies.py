@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -93,22 +94,24 @@ def _structs(draw: st.DrawFn, fields: st.SearchStrategy[Type]) -> Struct:
     return Struct(tuple(zip(names, types, strict=True)), container)
 
 
-def _with_rows(type_: Type) -> Type:
-    """The type of batches of elements of a type."""
+def _with_rows(type_: Type, has_rows: Callable[[], bool]) -> Type:
+    """An element's type, its tensors with rows before them where they are to have such."""
     match type_:
         case Tensor(dtype, shape):
-            return Tensor(dtype, (None, *(shape or ())))
+            return Tensor(dtype, (None, *(shape or ()))) if has_rows() else type_
         case Struct(fields, container):
-            return Struct(tuple((name, _with_rows(t)) for name, t in fields), container)
+            return Struct(tuple((name, _with_rows(t, has_rows)) for name, t in fields), container)
         case _:
             return type_
 
 
 @st.composite
 def _sequences(draw: st.DrawFn) -> Sequence:
+    """Sequences whose elements have known shapes, rows in every tensor, or rows in some."""
     tensors = _tensors(unknown=False)
     element = draw(st.one_of(tensors, _structs(tensors), _structs(_structs(tensors))))
-    return Sequence(_with_rows(element) if draw(st.booleans()) else element)
+    all_or_some = draw(st.sampled_from([st.just(False), st.just(True), st.booleans()]))
+    return Sequence(_with_rows(element, lambda: draw(all_or_some)))
 
 
 @st.composite

@@ -57,8 +57,8 @@ def _tensors(type_: Tensor) -> st.SearchStrategy[Any]:
 def _of_rows(element: Type, rows: int) -> Type:
     """An element's type with a length in place of the unknown one."""
     match element:
-        case Tensor(dtype, shape):
-            return Tensor(dtype, (rows, *(shape or ())[1:]))
+        case Tensor(dtype, shape) if shape is not None:
+            return Tensor(dtype, tuple(rows if size is None else size for size in shape))
         case Struct(fields, container):
             return Struct(tuple((name, _of_rows(t, rows)) for name, t in fields), container)
         case _:

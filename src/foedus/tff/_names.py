@@ -32,8 +32,8 @@ imported makes `import tensorflow_federated` and `import federated_language` giv
   `build_federated_averaging_process`.
 - A state holds no key. Where a model draws random numbers, a round's key is a hash of the weights at the
   server.
-- Elements of one sequence have either known shapes or rows of their own, so a batch of any size and a
-  number do not make a pair in a sequence.
+- In an element of a sequence only the first dimension of a tensor may be unknown, and all tensors of one
+  element in which it is have equally many rows.
 - Errors are those of Foedus, which are `TypeError`s and `ValueError`s too; where programs test for TFF's
   sentences, they are TFF's.
 - Arithmetic on values inside `federated_computation` belongs into a function given to `federated_map`.
