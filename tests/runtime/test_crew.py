@@ -17,7 +17,7 @@ import foedus as fd
 from foedus.data import cohort_of
 from foedus.errors import ArgumentError
 from foedus.runtime._crew import Crew, deal, group_size
-from foedus.runtime._pass import pairs_of, strands_of
+from foedus.runtime._pass import strands_of
 from foedus.types import int32, sequence
 
 
@@ -45,21 +45,6 @@ def test_groups_are_parts_of_the_tree_and_leave_something_to_even_out(runs: int,
     size = group_size(runs, workers)
     assert size.bit_count() == 1
     assert size == 1 or runs >= 4 * size * workers
-
-
-@given(st.integers(1, 40))
-def test_what_is_merged_with_what_is_the_rule_of_the_spec(count: int):
-    def level(results: list[str]) -> list[str]:
-        pairs = [f"({a}{b})" for a, b in zip(results[::2], results[1::2], strict=False)]
-        return pairs + results[len(results) // 2 * 2 :]
-
-    expected = rows = [chr(65 + i) for i in range(count)]
-    while len(expected) > 1:
-        expected = level(expected)
-    rows = list(rows)
-    for first, second in pairs_of(count):
-        rows[first] = f"({rows[first]}{rows[second]})"
-    assert rows[0] == expected[0]
 
 
 def test_workers_work_at_the_same_time_and_errors_come_through():

@@ -19,7 +19,8 @@ from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
 from foedus.runtime._lasting import Late
 from foedus.runtime._leaves import Traced
 from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
-from foedus.runtime._pass import Order, fold, merge, pairs_of, strands_of
+from foedus.runtime._merging import Order, merge
+from foedus.runtime._pass import fold, strands_of
 from foedus.runtime._plan import Plan, Stage
 from foedus.runtime._program import Program
 from foedus.types import PlacementLiteral
@@ -352,15 +353,13 @@ def _with_late(arguments: tuple[Any, ...], late: Mapping[str, Late], program: Pr
     return (*arguments[:_STORED], stored, *arguments[_STORED + 1 :])
 
 
-def _part(spans: np.ndarray[Any, Any], piece: int, pieces: int) -> tuple[Any, Any]:
-    """The members of each run that belong to a piece, and which runs of each group are merged."""
-    if pieces > 1:
-        first, begin, end = np.moveaxis(spans, -1, 0)
-        own = [begin + (end - begin) * k // pieces for k in (piece, piece + 1)]
-        spans = np.stack([first, *own], -1)
-    size = spans.shape[1]
-    runs = (spans[:, :, 2] > spans[:, :, 1]).sum(1).tolist() if size > 1 else [1] * len(spans)
-    return spans, np.stack([padded(pairs_of(count), size - 1) for count in runs])
+def _part(spans: np.ndarray[Any, Any], piece: int, pieces: int) -> np.ndarray[Any, Any]:
+    """The members of each run that belong to a piece."""
+    if pieces == 1:
+        return spans
+    first, begin, end = np.moveaxis(spans, -1, 0)
+    own = [begin + (end - begin) * k // pieces for k in (piece, piece + 1)]
+    return np.stack([first, *own], -1)
 
 
 def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int, Borrowed], dict[str, Any]]:
@@ -371,7 +370,7 @@ def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int, Borrowed
     def members(piece: int) -> np.ndarray[Any, Any]:
         chosen = np.zeros(given.count, bool)
         for spans in dealt.spans:
-            for _, begin, end in _part(spans, piece, pieces)[0].reshape(-1, 3):
+            for _, begin, end in _part(spans, piece, pieces).reshape(-1, 3):
                 chosen[begin:end] = True
         return chosen
 
@@ -394,7 +393,4 @@ def _order(dealt: Deal, bounds: np.ndarray[Any, Any], count: int) -> Order:
     worker, slot = dealt.groups[of_member // dealt.size].T
     place = np.arange(count) - bounds[of_member]
     members = np.stack([worker, slot * dealt.size + of_member % dealt.size, place], 1).astype(np.int32)
-    pairs = padded(pairs_of((groups + 1) // 2), bucket(groups))
-    return Order(
-        padded(dealt.groups, bucket(groups)), pairs, padded(members, bucket(count)), np.int32(groups)
-    )
+    return Order(padded(dealt.groups, bucket(groups)), padded(members, bucket(count)), np.int32(groups))

@@ -185,5 +185,5 @@ def _wait(results: Any) -> Any:
     start = time.perf_counter()
     while not all(leaf.is_ready() for leaf in leaves):
         waited = time.perf_counter() - start
-        time.sleep(0 if waited < 1e-3 else min(0.05, waited / 50))
+        time.sleep(0 if waited < 1e-3 else min(0.05, waited / 200))
     return results

@@ -76,8 +76,12 @@ def pack(struct: Struct, values: Iterable[PythonValue]) -> PythonValue:
     Returns:
         The container.
     """
-    names = tuple([name for name, _ in struct.fields])
-    return _maker(struct.container, names)(values)
+    return maker(struct)(values)
+
+
+def maker(struct: Struct) -> Callable[[Iterable[PythonValue]], PythonValue]:
+    """What puts values into the Python container that a struct type remembers; see ``pack``."""
+    return _maker(struct.container, tuple([name for name, _ in struct.fields]))
 
 
 @lru_cache(maxsize=512)

@@ -8,13 +8,14 @@ Inside runtimes a tensor is a NumPy array, and a struct is a tuple of its fields
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from foedus.errors import DataError, StructureError, TypeMismatchError, place
-from foedus.types._containers import PythonValue, pack, parts_of
+from foedus.types._containers import PythonValue, parts_of
 from foedus.types._difference import field_path, names_of
+from foedus.types._regular import IrregularError, giver, taker
 from foedus.types._types import DTYPES, STRING, Array, Sequence, Struct, Tensor, Type, show
 
 PlainValue: TypeAlias = Any
@@ -47,13 +48,22 @@ def to_plain(
         StructureError: If a field is missing or spare.
         TypeMismatchError: If a leaf has another dtype or shape; the error names the path.
     """
+    try:
+        return taker(type_)(value)
+    except IrregularError:
+        return _to_plain(value, type_, what, path, sequences)
+
+
+def _to_plain(
+    value: PythonValue, type_: Type, what: str, path: str, sequences: SequenceReader | None
+) -> PlainValue:
     match type_:
         case Tensor():
             return _to_array(value, type_, what, path)
         case Struct():
             items = _items_in_order(value, type_, what, path)
             return tuple(
-                to_plain(item, t, what, path + field_path(i, name), sequences)
+                _to_plain(item, t, what, path + field_path(i, name), sequences)
                 for i, ((name, t), item) in enumerate(zip(type_.fields, items, strict=True))
             )
         case Sequence() if sequences is not None:
@@ -64,30 +74,10 @@ def to_plain(
 
 def from_plain(value: PlainValue, type_: Type) -> PythonValue:
     """Puts a plain value into the containers its type remembers; sequences become lists."""
-    match type_:
-        case Struct():
-            inner = zip(type_.fields, cast("Iterable[PlainValue]", value), strict=True)
-            return pack(type_, [from_plain(item, t) for (_, t), item in inner])
-        case Tensor():
-            return _from_array(value, type_)
-        case Sequence(element):
-            return [from_plain(item, element) for item in value]
-        case _:
-            raise AssertionError(f"{type_} is not the type of a plain value; please report")
-
-
-def _from_array(value: PlainValue, type_: Tensor) -> PythonValue:
-    array = np.asarray(value, dtype=object if type_.dtype == STRING else None)
-    if type_.dtype == STRING and array.ndim == 0:
-        return str(array[()])
-    return array[()] if array.ndim == 0 else array
+    return giver(type_)(value)
 
 
 def _items_in_order(value: PythonValue, type_: Struct, what: str, path: str) -> Iterable[object]:
-    own = type_.container
-    as_it_is = own is not None and own is type(value) and issubclass(own, tuple)
-    if as_it_is and len(value) == len(type_.fields):
-        return cast("tuple[object, ...]", value)
     parts = parts_of(value)
     where = f"{path} of {what}" if path else what
     if parts is None:
@@ -149,8 +139,6 @@ def _shown(value: PythonValue, array: Array) -> str:
 
 
 def _to_array(value: PythonValue, type_: Tensor, what: str, path: str) -> Array:
-    if type(value) is np.ndarray and value.dtype == type_.dtype and value.shape == type_.shape:
-        return value
     where = f"{path} of {what}" if path else what
     try:
         array: Array = np.asarray(value, dtype=object if _is_text(value, type_) else None)
