@@ -56,8 +56,9 @@ class Workload:
 
 
 WORKLOADS = {
-    "W1": Workload("softmax", pool=340, cohort=10, rate=0.1, batch=20, rounds=60, warm=10),
-    "W2": Workload("softmax", pool=3400, cohort=1000, rate=0.1, batch=20, rounds=8, warm=2),
+    # A data set of tf.data is read when its client is first drawn: most of so many rounds draw only known ones.
+    "W1": Workload("softmax", pool=340, cohort=10, rate=0.1, batch=20, rounds=240, warm=10),
+    "W2": Workload("softmax", pool=3400, cohort=1000, rate=0.1, batch=20, rounds=20, warm=2),
     "W3": Workload("cnn", pool=340, cohort=10, rate=0.1, batch=20, rounds=8, warm=3),
     "W4": Workload("lstm", pool=100, cohort=10, rate=1.0, batch=4, rounds=6, warm=2),
     "W5": Workload("softmax_of_bytes", pool=342_477, cohort=10_000, rate=0.1, batch=20, rounds=5, warm=2),

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foedus.data import to_member
+from foedus.frontends._tf_data_object import rows_of_object
 from foedus.frontends.tf_data import elements_of
 from foedus.types import Sequence, to_type
 
@@ -64,11 +65,22 @@ def both(dataset: Any) -> tuple[list[Any] | None, list[Any]]:
 
 @given(st.sampled_from(sorted(COLUMNS)), STEPS, st.sampled_from(BATCHES), STEPS)
 def test_equals_iterating(columns: str, first: list[Any], batched: Any, then: list[Any]):
+    from foedus.frontends._tf_data_graph import rows_of
+
     dataset = tf.data.Dataset.from_tensor_slices(COLUMNS[columns])
     for step in [*first, batched, *then]:
         dataset = step(dataset)
     read, iterated = both(dataset)
     assert read == iterated or (read is None and not iterated)
+    by_object, by_graph = rows_of_object(dataset), rows_of(dataset)
+    assert by_object is not None
+    assert by_graph is not None
+    assert np.array_equal(by_object.order, by_graph.order)
+    assert (by_object.sizes is None) == (by_graph.sizes is None)
+    assert by_graph.sizes is None or np.array_equal(by_object.sizes, by_graph.sizes)
+    for one, other in zip(by_object.in_order(), by_graph.in_order(), strict=True):
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("columns", sorted(COLUMNS))
@@ -78,6 +90,9 @@ def test_what_is_read(columns: str):
         read, iterated = both(made)
         assert read == iterated
         assert read is not None
+        arrays = rows_of_object(made)
+        assert arrays is not None
+        assert all(not column.flags.owndata for column in arrays.columns), "a tensor's numbers were copied"
     read, iterated = both(dataset.batch(3, drop_remainder=True))
     assert read == iterated
     assert len(iterated) == 2

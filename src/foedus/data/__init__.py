@@ -3,14 +3,7 @@
 """Values at rest: cohorts, ragged columns, sequences and their declared transforms, keys."""
 
 from foedus.data._arguments import argument_type, cohorts_of, from_result, to_argument
-from foedus.data._cohort import (
-    Cohort,
-    Source,
-    cohort_of,
-    cohort_of_elements,
-    in_memory,
-    to_member,
-)
+from foedus.data._cohort import Cohort, Source, cohort_of, to_member
 from foedus.data._columns import (
     Columns,
     Unit,
@@ -39,6 +32,7 @@ from foedus.data._keys import (
     permutation,
 )
 from foedus.data._members import Members, Tiers, members_of
+from foedus.data._stock import Stock, aligned
 from foedus.data._transforms import (
     Batch,
     Filter,
@@ -69,17 +63,18 @@ __all__ = [
     "Shuffle",
     "Source",
     "Span",
+    "Stock",
     "Take",
     "Tiers",
     "Transform",
     "Unit",
     "after",
+    "aligned",
     "are_ids",
     "argument_type",
     "client_key",
     "client_keys",
     "cohort_of",
-    "cohort_of_elements",
     "cohorts_of",
     "concatenate",
     "derive_key",
@@ -89,7 +84,6 @@ __all__ = [
     "half_bits",
     "has_rows",
     "in_columns",
-    "in_memory",
     "map_columns",
     "map_entries",
     "members_of",

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
@@ -18,12 +18,10 @@ from foedus.data._columns import (
     flat_columns,
     has_rows,
     in_columns,
-    map_columns,
     units,
 )
 from foedus.data._datasets import Dataset, runs_of
 from foedus.data._elements import Elements, Ragged
-from foedus.data._joined import joined
 from foedus.data._keys import ClientId, are_ids
 from foedus.errors import DataError, place
 from foedus.types import (
@@ -134,33 +132,6 @@ def cohort_of(values: Mapping[ClientId, PythonValue] | Iterable[PythonValue], me
     return Cohort(ids, member, _gather(plain, member))
 
 
-def cohort_of_elements(sequences: Mapping[ClientId, Elements], element: Type) -> Cohort:
-    """A cohort of sequences that are in columns already; nothing is copied until it is read.
-
-    Args:
-        sequences: One a client, without transforms.
-        element: The type of their elements.
-
-    Returns:
-        The cohort.
-    """
-    ragged = _gather_sequences(list(sequences.values()), element, joined)
-    return Cohort(tuple(sequences), Sequence(element), ragged)
-
-
-def in_memory(cohort: Cohort) -> Cohort:
-    """The same cohort with its columns copied into arrays.
-
-    Args:
-        cohort: One that ``cohort_of_elements`` made.
-    """
-    ragged = cohort.value
-    assert isinstance(ragged, Ragged)
-    columns = map_columns(np.asarray, ragged.columns)
-    arrays = Ragged(ragged.element, columns, ragged.first, ragged.count, ragged.rows)
-    return Cohort(cohort.ids, cohort.type, arrays)
-
-
 def to_member(value: PythonValue, member: Type, what: str, client: ClientId = 0) -> PlainValue:
     """Takes the value of one client, or of the server, apart.
 
@@ -259,7 +230,7 @@ def _gather(plain: list[PlainValue], member: Type) -> _ByClient:
     """Turns one plain value a client into columns over clients."""
     match member:
         case Sequence(element):
-            return _gather_sequences(plain, element, concatenate)
+            return _gather_sequences(plain, element)
         case Struct(fields):
             return tuple(_gather([item[i] for item in plain], t) for i, (_, t) in enumerate(fields))
         case Tensor(shape=shape):
@@ -272,14 +243,12 @@ def _gather(plain: list[PlainValue], member: Type) -> _ByClient:
             raise AssertionError(f"{member} is at clients; please report")
 
 
-def _gather_sequences(
-    plain: list[Elements], element: Type, join: Callable[[list[Columns]], Columns]
-) -> Ragged:
+def _gather_sequences(plain: list[Elements], element: Type) -> Ragged:
     counts = np.array(
         [len(list(e)) if e.ragged.transforms else e.ragged.count[e.index] for e in plain], dtype=np.int64
     )
     parts = [_own_columns(e) for e in plain]
-    columns = join([part for part, _ in parts]) if parts else empty_columns(element)
+    columns = concatenate([part for part, _ in parts]) if parts else empty_columns(element)
     first = np.cumsum([0, *counts])[:-1] if len(counts) else counts
     if not has_rows(element):
         return Ragged(element, columns, first, counts)

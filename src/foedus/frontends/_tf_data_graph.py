@@ -1,15 +1,14 @@
 # SPDX-FileCopyrightText: The Foedus authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a ``tf.data`` data set off its graph, where that says which rows of which arrays it gives.
+"""Reading a ``tf.data`` data set without iterating over it, if it says which rows of which arrays it gives.
 
-Iterating over a data set costs about two milliseconds, whatever is in it; its graph takes a tenth of one. It
-is enough for what is made of arrays and cut, repeated and batched. What runs code, shuffles or reads files
-has to be iterated over.
+Iterating over a data set costs about two milliseconds, whatever is in it; its graph takes a tenth of one, and
+for its arrays to be copied; the object in Python neither. That is enough for what is made of arrays and cut,
+repeated and batched. What runs code, shuffles or reads files has to be iterated over.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,11 +16,11 @@ import numpy as np
 import tensorflow as tf
 
 from foedus.data import ClientId, Elements, Ragged, Unit, flat_columns, has_rows, map_entries, units
+from foedus.frontends._tf_data_object import rows_of_object
+from foedus.frontends._tf_data_rows import AS_THEY_ARE, Rows, changed, slices
 from foedus.types import Array, Struct, Type, parts_of
 
-_AS_THEY_ARE = frozenset({"Identity", "OptionsDataset", "PrefetchDataset"})
-"""Operations that give the elements that they are given."""
-_READ = _AS_THEY_ARE | {
+_READ = AS_THEY_ARE | {
     "BatchDatasetV2",
     "ParallelBatchDataset",
     "RepeatDataset",
@@ -29,50 +28,6 @@ _READ = _AS_THEY_ARE | {
     "TakeDataset",
 }
 _NO_NUMBERS = (tf.string, tf.variant, tf.resource)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """What a data set gives.
-
-    Args:
-        columns: Arrays with rows first, in the order in which ``tf.nest`` flattens elements.
-        order: int64, the rows that it gives, in order.
-        sizes: int64, how many of them make an element, where it gives batches; None where each is one.
-    """
-
-    columns: list[Array]
-    order: Array
-    sizes: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.order) if self.sizes is None else len(self.sizes)
-
-    def between(self, start: int, stop: int) -> Rows:
-        """Some of the elements, next to each other."""
-        if self.sizes is None:
-            return replace(self, order=self.order[start:stop])
-        ends = np.cumsum([0, *self.sizes], dtype=np.int64)
-        rows = slice(int(ends[min(start, len(self))]), int(ends[min(stop, len(self))]))
-        return replace(self, order=self.order[rows], sizes=self.sizes[start:stop])
-
-    def repeated(self, times: int) -> Rows:
-        """All elements, several times over."""
-        sizes = None if self.sizes is None else np.tile(self.sizes, times)
-        return replace(self, order=np.tile(self.order, times), sizes=sizes)
-
-    def batched(self, size: int, *, whole: bool) -> Rows:
-        """Single rows in batches; the last, shorter one is left out where only whole ones are wanted."""
-        full, rest = divmod(len(self.order), size)
-        sizes = np.array([size] * full + ([rest] if rest and not whole else []), dtype=np.int64)
-        return replace(self, order=self.order[: sizes.sum()], sizes=sizes)
-
-    def in_order(self) -> list[Array]:
-        """The columns' rows as the data set gives them; no copies where those lie in order already."""
-        start, count = int(self.order[0]) if len(self.order) else 0, len(self.order)
-        if np.array_equal(self.order, np.arange(start, start + count)):
-            return [column[start : start + count] for column in self.columns]
-        return [column[self.order] for column in self.columns]
 
 
 def elements_of(dataset: Any, element: Type, client: ClientId) -> Elements | None:
@@ -86,7 +41,8 @@ def elements_of(dataset: Any, element: Type, client: ClientId) -> Elements | Non
     Returns:
         The elements, or None if it has to be iterated over.
     """
-    rows = rows_of(dataset)
+    read = rows_of_object(dataset)
+    rows = rows_of(dataset) if read is None else read
     if rows is None:
         return None
     count, ends = len(rows), None
@@ -137,7 +93,7 @@ def rows_of(dataset: Any) -> Rows | None:
 def _read(nodes: dict[str, Any], name: str) -> Rows | None:
     node = nodes[name.partition(":")[0]]
     if node.op == "TensorSliceDataset":
-        return None if node.attr["is_files"].b else _slices([_constant(nodes, i) for i in node.input])
+        return None if node.attr["is_files"].b else slices([_constant(nodes, i) for i in node.input])
     inputs = list(node.input)
     before = _read(nodes, inputs[0]) if inputs and node.op in _READ else None
     if before is None:
@@ -145,28 +101,7 @@ def _read(nodes: dict[str, Any], name: str) -> Rows | None:
     numbers = [_constant(nodes, name) for name in inputs[1:]]
     if any(number is None or np.ndim(number) for number in numbers):
         return None
-    return _changed(node.op, before, [int(number) for number in numbers if number is not None])
-
-
-def _slices(columns: list[Array | None]) -> Rows | None:
-    known = [column for column in columns if column is not None]
-    if not known or len(known) != len(columns):
-        return None
-    return Rows(known, np.arange(len(known[0]), dtype=np.int64))
-
-
-def _changed(op: str, rows: Rows, numbers: list[int]) -> Rows | None:
-    """What an operation with these numbers gives."""
-    if op in _AS_THEY_ARE:
-        return rows
-    if op.endswith("BatchDataset") or op == "BatchDatasetV2":
-        # Its numbers are the size, for the parallel one how many at once, and whether to drop a remainder.
-        return rows.batched(numbers[0], whole=bool(numbers[-1])) if rows.sizes is None else None
-    count = numbers[0]
-    if op == "RepeatDataset":
-        return None if count < 0 else rows.repeated(count)
-    at = len(rows) if count < 0 else count
-    return rows.between(0, at) if op == "TakeDataset" else rows.between(at, len(rows))
+    return changed(node.op, before, [int(number) for number in numbers if number is not None])
 
 
 def _constant(nodes: dict[str, Any], name: str) -> Array | None:

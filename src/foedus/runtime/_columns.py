@@ -26,6 +26,7 @@ from foedus.data import (
     Shuffle,
     Span,
     Unit,
+    aligned,
     client_keys,
     cohort_of,
     derive_key,
@@ -45,8 +46,6 @@ placed as they are, which on a CPU copies nothing where they are aligned."""
 _WHOLE_BYTES = 2**33
 """Of columns larger than this only the rows that a cohort reads are placed, if these are few."""
 _FEW = 0.25
-_ALIGNED = 64
-"""XLA's CPU backend reads arrays where they are if they begin at a multiple of so many bytes."""
 _FREE_BYTES = 2**30
 """How much memory is kept to copy rows into."""
 
@@ -55,6 +54,14 @@ def bucket(size: int) -> int:
     """The least of 2^k and 3*2^(k-1) that is at least ``size``: few shapes, at most half of each unused."""
     power = 1 << max(0, (size - 1).bit_length())
     return power * 3 // 4 if power * 3 // 4 >= size and power >= 4 else power
+
+
+def _bound(rows: int) -> int:
+    """A bound on the rows of a batch, an eighth more at most: what is behind the last row costs as much as
+    the others.
+    """
+    step = 1 << max(0, rows.bit_length() - 4)
+    return -(-rows // step) * step
 
 
 def padded(array: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
@@ -86,10 +93,7 @@ class Rooms:
             for number, room in enumerate(self._free):
                 if room.shape == shape and room.dtype == dtype:
                     return self._free.pop(number)
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        memory = np.empty(size + _ALIGNED, np.uint8)
-        start = -memory.ctypes.data % _ALIGNED
-        return memory[start : start + size].view(dtype).reshape(shape)
+        return aligned(shape, np.dtype(dtype))
 
     def give_back(self, rooms: Iterable[np.ndarray[Any, Any]]) -> None:
         """Takes arrays back that nobody reads any more; of all that are free, some are kept."""
@@ -111,14 +115,25 @@ class Shelf:
         """The device copy of a column: as it is if it stays where it lies, else with ``SLACK`` rows more and
         padded to a bucket.
         """
-        key = id(column)
-        found = self._placed.get(key)
-        if found is not None and found[0]() is column:
-            return found[1]
-        placed = jax.device_put(
-            column if _stays(column) else padded(np.asarray(column), bucket(len(column) + SLACK))
+        # Of a column that stays where it lies, what is placed refers to the memory, not to the array.
+        return self._kept(
+            column,
+            lambda: jax.device_put(
+                column[:] if _stays(column) else padded(np.asarray(column), bucket(len(column) + SLACK))
+            ),
         )
-        self._placed[key] = (weakref.ref(column, lambda _: self._placed.pop(key, None)), placed)
+
+    def offsets(self, rows: np.ndarray[Any, Any]) -> Any:
+        """The device copy of the offsets of rows, padded to a bucket."""
+        return self._kept(rows, lambda: jax.device_put(_pad_rows(rows, len(rows))))
+
+    def _kept(self, array: np.ndarray[Any, Any], place: Callable[[], Any]) -> Any:
+        key = id(array)
+        found = self._placed.get(key)
+        if found is not None and found[0]() is array:
+            return found[1]
+        placed = place()
+        self._placed[key] = (weakref.ref(array, lambda _: self._placed.pop(key, None)), placed)
         return placed
 
 
@@ -473,10 +488,11 @@ def _lengths(ragged: Ragged, *, resident: bool) -> Lengths:
     counts = frozenset(int(n) for n in np.unique(ragged.count))
     if ragged.rows is None:
         return Lengths(counts, frozenset(), 0, spare)
-    sizes = np.diff(ragged.rows)
-    of_cohort = [sizes[a : a + n] for a, n in zip(ragged.first, ragged.count, strict=True)]
-    known = frozenset(int(n) for n in np.unique(np.concatenate([np.zeros(0, np.int64), *of_cohort])))
-    return Lengths(counts, known, bucket(max(known, default=1)), spare)
+    # The places of all elements of all members, one after another.
+    begin = np.repeat(ragged.first - np.cumsum(ragged.count) + ragged.count, ragged.count)
+    places = begin + np.arange(len(begin))
+    known = frozenset(np.unique(ragged.rows[places + 1] - ragged.rows[places]).tolist())
+    return Lengths(counts, known, _bound(max(known, default=1)), spare)
 
 
 def view(arrays: Any, template: Any, lengths: list[Lengths], index: Any) -> Any:

@@ -6,24 +6,22 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, final
 
-from foedus.data import ClientId, Cohort, Elements, cohort_of_elements, in_memory, to_member
+from foedus.data import ClientId, Cohort, Elements, Stock, cohort_of, to_member
 from foedus.errors import DataError, TypeMismatchError, place
 from foedus.frontends.tf_data import elements_of
-from foedus.types import Sequence, Type, difference, to_type
+from foedus.types import STRING, Sequence, Tensor, Type, difference, to_type, walk
 
 _INFINITE = -1
 """What a data set without end says of its cardinality."""
 
-_read: weakref.WeakKeyDictionary[Any, tuple[Type, Elements]] = weakref.WeakKeyDictionary()
-"""What each living data set holds."""
-
 _right: list[tuple[Any, Type]] = []
 """What specified the last data set that was right, and the type that it was right for."""
 
-_last: list[tuple[list[weakref.ref[Any]], Type, Cohort]] = []
-"""The last list of data sets without names, and the cohort that was made of it."""
+_FIRST_BYTES = 2**30
+"""How much room there is at first for the data sets of one type; what nobody writes to takes no memory."""
 
 
 def is_dataset(value: object) -> bool:
@@ -54,41 +52,62 @@ def cohort_of_datasets(values: Any, element: Type) -> Any:
     datasets = list(values.values()) if named else list(values)
     if not datasets or not all(is_dataset(dataset) for dataset in datasets):
         return values
-    if not named and (found := _cohort_before(datasets, element)) is not None:
-        return found
-    ids = list(values) if named else list(range(len(datasets)))
-    members: dict[ClientId, Elements] = {
-        i: _elements(dataset, element, i) for i, dataset in zip(ids, datasets, strict=True)
-    }
-    cohort = cohort_of_elements(members, element)
-    if not named:
-        _last[:] = [([weakref.ref(dataset) for dataset in datasets], element, cohort)]
-    return cohort
+    of_client: dict[ClientId, Any] = dict(
+        zip(list(values) if named else range(len(datasets)), datasets, strict=True)
+    )
+    if _has_strings(element):
+        members = {client: _elements(dataset, element, client) for client, dataset in of_client.items()}
+        return cohort_of(members, Sequence(element))
+    return _held_for(element).cohort(of_client)
 
 
-def _cohort_before(datasets: list[Any], element: Type) -> Cohort | None:
-    """The cohort that was made of these very data sets just before, now in arrays for they are used again."""
-    for references, type_, cohort in _last:
-        same = len(references) == len(datasets) and all(
-            reference() is dataset for reference, dataset in zip(references, datasets, strict=True)
-        )
-        if same and type_ == element:
-            again = in_memory(cohort)
-            _last[:] = [(references, type_, again)]
-            return again
-    return None
+@final
+class _Held:
+    """What living data sets of one type hold.
+
+    Args:
+        element: The type of an element.
+    """
+
+    def __init__(self, element: Type) -> None:
+        self._element = element
+        self._stock = Stock(element, _FIRST_BYTES)
+        self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+    def cohort(self, datasets: Mapping[ClientId, Any]) -> Cohort:
+        """The cohort of clients' data sets."""
+        for client, dataset in datasets.items():
+            if dataset not in self._numbers:
+                self._hold(dataset, _elements(dataset, self._element, client))
+        return self._stock.cohort({client: self._numbers[d] for client, d in datasets.items()})
+
+    def _hold(self, dataset: Any, elements: Elements) -> None:
+        number = self._stock.put(elements)
+        if number is None:
+            living = list(self._numbers.items())
+            self._stock = self._stock.renewed([own for _, own in living], elements)
+            self._numbers = weakref.WeakKeyDictionary({known: i for i, (known, _) in enumerate(living)})
+            number = self._stock.put(elements)
+            assert number is not None, "a renewed stock has no room; please report"
+        self._numbers[dataset] = number
+
+
+@lru_cache(maxsize=64)
+def _has_strings(element: Type) -> bool:
+    return any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(element))
+
+
+@lru_cache(maxsize=4)
+def _held_for(element: Type) -> _Held:
+    return _Held(element)
 
 
 def _elements(dataset: Any, element: Type, client: Any) -> Elements:
-    type_, found = _read.get(dataset, (None, None))
-    if found is not None and type_ == element:
-        return found
     _check_spec(dataset, element, client)
     read = elements_of(dataset, element, client)
     if read is None:
         _require_an_end(dataset, client)
         read = to_member(dataset, Sequence(element), f"the data set of client {client!r}", client)
-    _read[dataset] = (element, read)
     return read
 
 
