@@ -71,6 +71,7 @@ SCHEMA = {
             "line": (str, type(None)),
             "way": str,
             "reason": str,
+            "unless": (str, type(None)),
         }
     ],
 }

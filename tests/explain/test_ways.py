@@ -7,12 +7,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 import foedus as fd
 from foedus import runtime
+from foedus.simulation import ClientData
+from foedus.types import Sequence
 
-pytest.importorskip("tensorflow")
+tf: Any = pytest.importorskip("tensorflow")
 
 pytestmark = pytest.mark.tensorflow
 
@@ -81,6 +84,7 @@ def test_the_json_has_it():
         "line": LINE,
         "way": "lowered",
         "reason": "it computes on numbers alone, and XLA compiles it exactly",
+        "unless": None,
     }
 
 
@@ -99,3 +103,54 @@ def plain(x: Any) -> Any:
 def test_nothing_is_said_of_code_that_is_compiled_like_any_other():
     assert fd.explain(plain).ways == ()
     assert "How the local runtime runs it" not in str(fd.explain(plain))
+
+
+OPEN = ("float32", (None,))
+
+
+def test_values_of_unknown_shape_are_told_before_a_run_and_after_it():
+    """Each has as many numbers as the others, but the type does not say so."""
+    marked = fd.tensorflow(lambda v: tf.reduce_sum(v))
+
+    @fd.computation(fd.at_clients(fd.float32), fd.at_clients(OPEN))
+    def total(one: Any, many: Any) -> Any:
+        both = fd.federated_map(lambda a, b: a + b, (one, fd.federated_map(marked, many)))
+        return fd.federated_sum(both)
+
+    reason = "there are values of unknown shape outside sequences, in .many of the argument"
+    ways = [way.running for way in fd.explain(total).ways]
+    assert [(way.way, way.reason) for way in ways] == [(fd.Way.NATIVE, reason)] * 2
+    local = runtime.local()
+    with fd.use(local):
+        assert total([1.0, 2.0], [np.array(pair, np.float32) for pair in ([1, 2], [3, 4])]) == 13
+    assert local.native == (f"at CLIENTS: {reason}",)
+
+
+FILTERED = "a data set is filtered after it is shuffled, or is a map of code that is not compiled"
+
+
+@fd.computation(fd.at_clients(Sequence(fd.float32)))
+def total_of_data(data: Any) -> Any:
+    own = fd.federated_map(lambda numbers: fd.sequence_sum(numbers), data)
+    return fd.federated_sum(fd.federated_map(fd.tensorflow(half), own))
+
+
+def test_what_data_may_do_is_told_before_a_run_and_what_it_does_after_it():
+    (way,) = fd.explain(total_of_data).ways
+    assert (way.running.way, way.unless) == (fd.Way.LOWERED, FILTERED)
+    assert str(fd.explain(total_of_data)).endswith(
+        "and XLA compiles it exactly.\n    natively all the same where " + FILTERED + "."
+    )
+    assert f"compiles it exactly; natively all the same where {FILTERED}</td>" in (
+        fd.explain(total_of_data).to_html()
+    )
+    assert json.loads(fd.explain(total_of_data).to_json())["ways"][0]["unless"] == FILTERED
+    numbers = ClientData.from_arrays(np.arange(6, dtype=np.float32), list("aababb"))
+    local = runtime.local()
+    with fd.use(local):
+        assert total_of_data(numbers.shuffle(seed=1)) == 7.5
+        assert local.native == ()
+        odd = numbers.shuffle(seed=1).filter(lambda x: x % 2 == 1)
+        assert total_of_data(odd) == 4.5
+    reason = "there are sequences that are filtered after they are shuffled, in the argument"
+    assert local.native == (f"at CLIENTS: {reason}",)

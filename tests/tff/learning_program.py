@@ -216,7 +216,7 @@ FACTS["refused"] = {
     "an optimizer": refusal(lambda: algorithms.build_weighted_fed_avg(model_fn, keras_sgd())),
     "no optimizer": refusal(lambda: algorithms.build_weighted_fed_avg(model_fn, 0.1)),
     "an odd optimizer": refusal(
-        lambda: algorithms.build_weighted_fed_avg(model_fn, lambda: keras_sgd(clipnorm=1.0))
+        lambda: algorithms.build_weighted_fed_avg(model_fn, tf.keras.optimizers.ScheduleFreeAdamW)
     ),
     "Keras 2": refusal(lambda: wrapped(Legacy())),
     "no model": refusal(lambda: algorithms.build_weighted_fed_avg(lambda: 3, SGD)),

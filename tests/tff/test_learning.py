@@ -175,7 +175,7 @@ REFUSED = {
     "a model outside": ("ValueError", "build its Keras model anew in each call, found the same model"),
     "an optimizer": ("TypeError", "client_optimizer_fn=lambda: tf.keras.optimizers.SGD(...)"),
     "no optimizer": ("TypeError", "`client_optimizer_fn` to be a tff.learning.optimizers.Optimizer"),
-    "an odd optimizer": ("NotImplementedError", "the option 'clipnorm' of tf.keras.optimizers.SGD"),
+    "an odd optimizer": ("NotImplementedError", "tf.keras.optimizers.ScheduleFreeAdamW: its state begins"),
     "Keras 2": ("TypeError", "found the Keras 2 model <class 'tf_keras.src.engine.sequential.Legacy'>"),
     "no model": ("TypeError", "to return a tff.learning.models.VariableModel, found <class 'int'>"),
     "an instance": ("TypeError", "`model_fn` to be a function without arguments"),

@@ -259,7 +259,8 @@ def _ways(body: Element, view: Overview) -> None:
         _add(line, "td", way.where or "on values that are not placed")
         _add(line, "td", called(way))
         _add(line, "td", SAID_OF_WAYS[way.running.way])
-        _add(line, "td", way.running.reason)
+        remark = "" if way.unless is None else f"; natively all the same where {way.unless}"
+        _add(line, "td", way.running.reason + remark)
 
 
 def _type(body: Element, view: Overview) -> None:

@@ -46,6 +46,7 @@ The document is one object. Names are added to it and never changed in meaning w
 | ``ways[].line`` | where its author wrote it, or null |
 | ``ways[].way`` | ``natively`` or ``lowered`` |
 | ``ways[].reason`` | why |
+| ``ways[].unless`` | what data would make it run natively all the same, or null |
 """
 
 from __future__ import annotations
@@ -139,4 +140,5 @@ def _way(way: CodeWay) -> _Json:
         "line": running.line,
         "way": running.way.value,
         "reason": running.reason,
+        "unless": way.unless,
     }

@@ -10,11 +10,26 @@ from dataclasses import dataclass
 from foedus.foreign import Nature, NoJax, Running, Way, kind
 from foedus.intrinsics import TABLE, Flow
 from foedus.ir import Block, Call, Foreign, Intrinsic, Lambda, Node, free_names, walk
-from foedus.types import SERVER, STRING, Federated, Struct, Tensor
+from foedus.types import (
+    SERVER,
+    STRING,
+    Federated,
+    PlacementLiteral,
+    Sequence,
+    Struct,
+    Tensor,
+    Type,
+    field_path,
+    is_above,
+)
 from foedus.types import walk as walk_type
 
 _DIGITS = 8
 """Of a leaf's digest: enough to tell the leaves of one program apart."""
+
+
+_FILTERED = "a data set is filtered after it is shuffled, or is a map of code that is not compiled"
+"""What sequences may have been through that no compiled code can do; their type does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +66,14 @@ class CodeWay:
         kind: The name of the leaf's kind.
         digest: The first digits of its digest.
         running: What it is called, which way it runs, and why.
+        unless: What data would make it run natively all the same; None where no data does.
     """
 
     where: str | None
     kind: str
     digest: str
     running: Running
+    unless: str | None = None
 
 
 def local_code(flat: Lambda, order: tuple[str, ...]) -> tuple[LocalCode, ...]:
@@ -83,7 +100,7 @@ def code_ways(flat: Lambda, order: tuple[str, ...]) -> tuple[CodeWay, ...]:
     """Which way the local runtime runs the local code of a program, where there is something to tell.
 
     Between two reductions, all code at a placement is compiled as one, or none of it: one leaf that runs
-    natively takes the others with it. What depends on the data of a run is not in it.
+    natively takes the others with it, and so does data that compiled code cannot take.
 
     Args:
         flat: A program in flat form.
@@ -93,12 +110,17 @@ def code_ways(flat: Lambda, order: tuple[str, ...]) -> tuple[CodeWay, ...]:
         One entry for each leaf, or piece in it, that is neither plain host code nor compiled like any other.
     """
     found: list[CodeWay] = []
-    for nodes in _stages(flat):
-        against = next((reason for node in nodes if (reason := _against(node)) is not None), None)
+    placements = {t.placement.name: t.placement for t in _types_in(flat) if isinstance(t, Federated)}
+    for stage_at, nodes in _stages(flat):
+        data = list(_data_at(flat.parameter_type, placements.get(stage_at or "")))
+        against = _because(nodes, data)
+        unless = (
+            _FILTERED if any(isinstance(t, Sequence) for _, one in data for t in walk_type(one)) else None
+        )
         for node in nodes:
             leaves = {leaf.digest: leaf for leaf in walk(node) if isinstance(leaf, Foreign)}
             for leaf in leaves.values():
-                found += _ways_of_leaf(leaf, _where(node), against)
+                found += _ways_of_leaf(leaf, _where(node), against, unless)
 
     def rank(one: CodeWay) -> int:
         return len(order) if one.where is None else order.index(one.where)
@@ -106,7 +128,12 @@ def code_ways(flat: Lambda, order: tuple[str, ...]) -> tuple[CodeWay, ...]:
     return tuple(sorted(dict.fromkeys(found), key=rank))
 
 
-def _stages(flat: Lambda) -> list[list[Node]]:
+def _types_in(flat: Lambda) -> Iterator[Type]:
+    for node in walk(flat):
+        yield from walk_type(node.type)
+
+
+def _stages(flat: Lambda) -> list[tuple[str | None, list[Node]]]:
     """The calls that run together: those at one placement between two reductions."""
     assert isinstance(flat.body, Block)
     levels: dict[str, int] = {}
@@ -118,7 +145,7 @@ def _stages(flat: Lambda) -> list[list[Node]]:
         read = _reads_at(node)
         levels[name] = level if read is None else level + 1
         stages.setdefault((level, read or _where(node) or SERVER.name), []).append(node)
-    return [*stages.values(), [flat.body.result]]
+    return [*((where, nodes) for (_, where), nodes in stages.items()), (None, [flat.body.result])]
 
 
 def _is_key(node: Node) -> bool:
@@ -138,6 +165,53 @@ def _reads_at(node: Node) -> str | None:
     return first.placement.name if isinstance(first, Federated) else None
 
 
+def _data_at(
+    type_: Type | None, where: PlacementLiteral | None, path: str = ""
+) -> Iterator[tuple[str, Type]]:
+    """What of an argument members have who run together at a placement: where it is, and its type."""
+    match type_:
+        case Struct(fields):
+            for i, (name, t) in enumerate(fields):
+                yield from _data_at(t, where, path + field_path(i, name))
+        case Federated(member, placement, all_equal) if where is not None and placement != SERVER:
+            if not all_equal and (placement == where or is_above(placement, where)):
+                yield path, member
+        case _:
+            return
+
+
+def _because(nodes: list[Node], data: list[tuple[str, Type]]) -> str | None:
+    """Why calls that run together cannot be compiled, as what is said of code that could be; or None."""
+    own = next((reason for node in nodes if (reason := _against(node)) is not None), None)
+    if own is not None:
+        return f"it runs between the same reductions as code that is not compiled: {own}"
+    found = ((path, reason) for path, t in data if (reason := _against_data(t)) is not None)
+    return next((f"{reason}, in {_named(path)}" for path, reason in found), None)
+
+
+def _named(path: str) -> str:
+    return f"{path} of the argument" if path else "the argument"
+
+
+def _against_data(type_: Type) -> str | None:
+    """Why compiled code cannot take values of a type that members have, or None."""
+    if any(isinstance(t, Tensor) and t.dtype == STRING for t in walk_type(type_)):
+        return "there are strings"
+    open_ones = (t for t in _outside_sequences(type_) if t.shape is None or None in t.shape)
+    return None if next(open_ones, None) is None else "there are values of unknown shape outside sequences"
+
+
+def _outside_sequences(type_: Type) -> Iterator[Tensor]:
+    match type_:
+        case Tensor():
+            yield type_
+        case Struct(fields):
+            for _, t in fields:
+                yield from _outside_sequences(t)
+        case _:
+            return
+
+
 def _against(node: Node) -> str | None:
     """Why a call cannot be compiled, or None."""
     for part in walk(node):
@@ -150,19 +224,23 @@ def _against(node: Node) -> str | None:
     return None
 
 
-def _ways_of_leaf(leaf: Foreign, where: str | None, against: str | None) -> Iterator[CodeWay]:
+def _ways_of_leaf(
+    leaf: Foreign, where: str | None, against: str | None, unless: str | None
+) -> Iterator[CodeWay]:
     of_kind = kind(leaf.kind)
     if of_kind.nature is Nature.HOST:
         return
     digest = leaf.digest[:_DIGITS]
     told = of_kind.running(leaf.payload)
-    alone = isinstance(of_kind.as_jax(leaf.payload), NoJax)
-    if against is None or alone:
+    if isinstance(of_kind.as_jax(leaf.payload), NoJax):
         yield from (CodeWay(where, leaf.kind, digest, running) for running in told)
         return
-    reason = f"it runs between the same reductions as code that is not compiled: {against}"
+    if against is None:
+        for running in told:
+            yield CodeWay(where, leaf.kind, digest, running, unless if running.way is Way.LOWERED else None)
+        return
     for running in told or (Running("", None, Way.NATIVE, ""),):
-        yield CodeWay(where, leaf.kind, digest, Running(running.name, running.line, Way.NATIVE, reason))
+        yield CodeWay(where, leaf.kind, digest, Running(running.name, running.line, Way.NATIVE, against))
 
 
 def _leaves(flat: Lambda) -> Iterator[tuple[str | None, Foreign]]:

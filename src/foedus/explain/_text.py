@@ -134,4 +134,5 @@ def _ways(view: Overview) -> list[str]:
     for way in view.ways:
         where = "on values that are not placed" if way.where is None else f"at {way.where}"
         lines += [f"  {where}: {called(way)}", f"    {SAID_OF_WAYS[way.running.way]}: {way.running.reason}."]
+        lines += [] if way.unless is None else [f"    natively all the same where {way.unless}."]
     return ["How the local runtime runs it:", *lines] if lines else []

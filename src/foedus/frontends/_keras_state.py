@@ -24,8 +24,15 @@ def with_values(
     Returns:
         The result, and what the variables would hold afterwards.
     """
+    keras = require_keras()
+
+    class Values(keras.StatelessScope):  # One that is given a variable would keep it, and not its value.
+        def add_update(self, update: Any) -> None:
+            variable, value = update
+            super().add_update((variable, value.value if isinstance(value, keras.Variable) else value))
+
     mapping = list(zip(variables, values, strict=True))
-    with require_keras().StatelessScope(state_mapping=mapping) as scope:
+    with Values(state_mapping=mapping) as scope:
         result = fn()
     return result, [scope.get_current_value(variable) for variable in variables]
 

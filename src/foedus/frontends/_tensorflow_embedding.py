@@ -120,6 +120,9 @@ class TensorflowInJax:
         apply, structures = flattened(self._fn, given)
         specs = specs_of(arrays)
         function = tf.function(apply, autograph=False).get_concrete_function(*specs)
+        influence = Effects(function.graph.as_graph_def()).influence()
+        if influence is not None:
+            raise influence.error(self._name, function)
         _require_closed(self._name, function)
         if self._told is not Way.NATIVE and translated(apply, arrays) is None:
             self._is_translated = False
@@ -158,11 +161,16 @@ def _require_closed(name: str, function: Any) -> None:
         return
     raise TracingError(
         f"The TensorFlow code {name!r} reads a state from outside",
-        found=variables.get(id(read), "a lookup table, or another resource"),
+        found=variables.get(id(read), _TABLE),
         expected="code whose result follows from its arguments and the model's own weights",
         at=place(),
-        hint="make it a weight of a layer, with add_weight, in the function that builds the model",
+        hint=_INTO_DATA if id(read) not in variables else _INTO_MODEL,
     )
+
+
+_TABLE = "a lookup table, or another resource"
+_INTO_MODEL = "make it a weight of a layer, with add_weight, in the function that builds the model"
+_INTO_DATA = "look values up in the clients' data, with dataset.map, in place of the layer that does it"
 
 
 def in_jax(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -19,7 +19,7 @@ from foedus.frontends._spreading import spreads
 from foedus.frontends._tensorflow_captures import Captures, Table, Variable, freeze, own_variables
 from foedus.frontends._tensorflow_effects import Effects
 from foedus.frontends._tensorflow_graph import Portable, imported, portable, resources
-from foedus.frontends._tensorflow_lines import complaint, line_of_node, users_line
+from foedus.frontends._tensorflow_lines import complaint, users_line
 from foedus.frontends._tensorflow_values import (
     flat_specs,
     from_flat,
@@ -119,7 +119,7 @@ def trace(fn: Callable[..., Any], parameter: Type | None, way: Way | None) -> Te
             at=users_line(error) or place(),
         ) from error
     effects = Effects(function.graph.as_graph_def())
-    _refuse_chance(function, effects, name)
+    _refuse_influence(function, effects, name, len(specs))
     captures = freeze(function, effects, len(specs), name)
     leaf = portable(function, captures, len(specs))
     warn_of_large(_constants(captures), name)
@@ -143,18 +143,12 @@ def _constants(captures: Captures) -> Iterator[Any]:
             yield content.numpy()
 
 
-def _refuse_chance(function: Any, effects: Effects, name: str) -> None:
-    node = effects.chance()
-    if node is None:
-        return
-    raise TracingError(
-        f"The TensorFlow code {name!r} draws random numbers that no key determines",
-        found=node.op,
-        expected="a pure function: the same whenever it is run, and wherever",
-        at=line_of_node(function, node.name) or place(),
-        hint="use tf.random.stateless_uniform and its kin, with a key as seed: tf.bitcast(key, tf.int32) of "
-        "one that federated_key gives; give a data set that is shuffled a seed",
-    )
+def _refuse_influence(function: Any, effects: Effects, name: str, count: int) -> None:
+    """Refuses code whose result depends on more than its arguments, of which there are so many."""
+    captured = (effects.draws_from(tensor.op.name) for tensor in function.inputs[count:])
+    found = effects.influence() or next((drawn for drawn in captured if drawn is not None), None)
+    if found is not None:
+        raise found.error(name, function)
 
 
 def load(graph: Any, type_: Function, way: Way | None) -> TensorflowLeaf:

@@ -35,7 +35,7 @@ from foedus.runtime._pass import reduce_natively
 from foedus.runtime._plan import KeyRequest, Plan, Stage, fields_of, operator_of, reduced_value
 from foedus.runtime._program import computes_a_trifle
 from foedus.runtime._secure import RANGED, SECURE, SELECTS, check_bounds, check_range, in_dtype
-from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type, is_above
+from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type, field_path, is_above
 
 _NEEDS_MEMBERS = ("federated_mean", "federated_weighted_mean", "federated_min", "federated_max")
 _CHECKED = (*RANGED, *SELECTS)
@@ -250,19 +250,27 @@ class Run:
 
     def _all_fit(self, stage: Stage) -> bool:
         """Whether compiled code can take everything that a stage reads."""
+        return self._reason_against_values(stage) is None
+
+    def _reason_against_values(self, stage: Stage) -> str | None:
+        """Why compiled code cannot take the values that a stage reads, or None if it can."""
         stored = [value for name, (_, value) in self.stored.items() if name in stage.reads]
         if any(isinstance(value, Listed) for value in stored):
-            return False
+            return "it reads values that no array holds: strings, sequences, or arrays of different shapes"
         if stage.placement == SERVER:
-            return not (stage.reads - {self.plan.parameter}) & self.odd
-        return all(
-            reason_against_columns(cohort) is None
-            for placement, cohort in self.cohorts.values()
-            if placement == stage.placement or is_above(placement, stage.placement)
-        )
+            odd = (stage.reads - {self.plan.parameter}) & self.odd
+            return "it reads strings or sequences at the server" if odd else None
+        for path, (placement, cohort) in self.cohorts.items():
+            if placement != stage.placement and not is_above(placement, stage.placement):
+                continue
+            reason = reason_against_columns(cohort)
+            if reason is not None:
+                return f"{reason}, in {_named(path, self.plan.parameter_type)}"
+        return None
 
     def _note_native(self, stage: Stage) -> None:
-        why = stage.native or "compiled code cannot take the values that it reads"
+        why = stage.native or self._reason_against_values(stage)
+        assert why is not None, "a stage ran natively without a reason; please report"
         self.compiler.note_native(stage.placement.name, why)
 
     def _above(self, placement: PlacementLiteral) -> dict[PlacementLiteral, np.ndarray[Any, Any]]:
@@ -433,3 +441,13 @@ def _located(headline: str, sort: type[ExecutionError], run: Callable[[], Any]) 
         raise sort(
             headline, found=f"{type(error).__name__}: {error}", at=failing_line(error) or place()
         ) from error
+
+
+def _named(path: str, type_: Type | None) -> str:
+    """A part of the argument as its author knows it."""
+    found = ""
+    for number in map(int, path.split("/")[1:]):
+        assert isinstance(type_, Struct)
+        name, type_ = type_.fields[number]
+        found += field_path(number, name)
+    return f"{found} of the argument" if found else "the argument"

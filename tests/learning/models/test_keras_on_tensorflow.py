@@ -25,24 +25,23 @@ BOUND = 2e-6
 """Of the greatest weight: some dozen steps of float32, each rounded otherwise, give 1e-7."""
 
 
-def run_on(backend: str, names: list[str]) -> dict[str, Any]:
-    """What the program prints with Keras on a backend."""
+def program_on(backend: str, program: Path, *arguments: str) -> dict[str, Any]:
+    """What a program prints on its last line, as JSON, with Keras on a backend."""
     environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), *names], capture_output=True, text=True, check=False, env=environment
-    )
+    command = [sys.executable, str(program), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
 def on_tensorflow() -> dict[str, Any]:
-    return run_on("tensorflow", [*MODELS, "dropout"])
+    return program_on("tensorflow", PROGRAM, *MODELS, "dropout")
 
 
 @pytest.fixture(scope="module")
 def on_jax() -> dict[str, Any]:
-    return run_on("jax", MODELS)
+    return program_on("jax", PROGRAM, *MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)

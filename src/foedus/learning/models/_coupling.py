@@ -14,7 +14,7 @@ import numpy as np
 
 from foedus.errors import ArgumentError, DataError, FoedusError, TracingError, failing_line, place
 from foedus.learning.models._model import Forward, Mode, ModelWeights
-from foedus.types import Struct, Tensor, Type, pack
+from foedus.types import STRING, Struct, Tensor, Type, pack, walk
 
 ROWS = 8
 KEPT = 4
@@ -43,8 +43,9 @@ def find_coupling(element: Type, initialize: Initialize, forward: Run, *, known:
 
     Raises:
         ArgumentError: If the loss is not one number an example.
-        TracingError: If the model fails.
+        TracingError: If the model fails, or its examples have strings.
     """
+    _require_numbers(element)
     key = jnp.asarray([0, 1], jnp.uint32)
 
     def outcome(weights: Any, batch: Any) -> Any:
@@ -68,6 +69,19 @@ def find_coupling(element: Type, initialize: Initialize, forward: Run, *, known:
     if not _equal(found, of_first_rows(changed), tolerance=0):
         return True
     return not _equal(found, of_first_rows(fewer), tolerance=_TOLERANCE)
+
+
+def _require_numbers(element: Type) -> None:
+    if not any(isinstance(t, Tensor) and t.dtype == STRING for t in walk(element)):
+        return
+    raise TracingError(
+        "A model takes numbers, and its examples have strings",
+        found=element,
+        expected="examples of numbers",
+        at=place(),
+        hint="make numbers of them in the clients' data: dataset.map(lambda x, y: (words(x), y)), where "
+        "words is a keras.layers.StringLookup or TextVectorization, in place of that layer",
+    )
 
 
 def _equal(one: Any, other: Any, *, tolerance: float) -> bool:

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from foedus.tff.learning._keras_2 import built
-from foedus.tff.learning.optimizers import Optimizer, filled
+from foedus.tff.learning._keras_steps import KerasSteps
+from foedus.tff.learning._optimizer import Optimizer, filled
 
 _PLAIN = {
     "weight_decay": None,
@@ -28,7 +29,7 @@ _PLAIN = {
     "amsgrad": False,
     "centered": False,
 }
-"""Options that are taken with these values only."""
+"""Options with whose values an optimizer has the state of TFF's; with others it has that of Keras."""
 
 
 def optimizer_of(given: Any, name: str) -> Optimizer:
@@ -40,7 +41,7 @@ def optimizer_of(given: Any, name: str) -> Optimizer:
 
     Raises:
         TypeError: If it is an instance of a Keras optimizer, uses Keras 2, or is nothing of the kind.
-        NotImplementedError: If it has options that are not here.
+        NotImplementedError: If its state begins with the weights.
     """
     if isinstance(given, Optimizer):
         return given
@@ -75,11 +76,7 @@ def _of_keras(optimizer: Any) -> Optimizer:
     plain = _PLAIN if name != "AdamW" else {k: v for k, v in _PLAIN.items() if k != "weight_decay"}
     odd = next((k for k, v in plain.items() if config.get(k, v) != v), None)
     if make is None or odd is not None or not isinstance(config["learning_rate"], float):
-        what = f"the option {odd!r} of " if odd is not None else ""
-        raise NotImplementedError(
-            f"foedus.tff does not take {what}tf.keras.optimizers.{name} with {config}; use one of "
-            "tff.learning.optimizers"
-        )
+        return KerasSteps(optimizer)
     return make(config)
 
 

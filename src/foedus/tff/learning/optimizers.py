@@ -2,22 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """``tff.learning.optimizers``: optimizers as pairs of pure functions, with TFF's trees of state.
 
+They run where they are called: in code of TensorFlow on tensors, elsewhere on arrays of JAX.
 Hyperparameters are in the state, so that a round can be done with others (``set_hparams``).
 """
 
 from __future__ import annotations
 
-import abc
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import partial, wraps
-from typing import Any, TypeAlias, final
+from functools import wraps
+from typing import Any, final
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
+from foedus.frontends.arithmetic import Arithmetic, arithmetic_here, arithmetic_of
 from foedus.frontends.tf_data import whole_gradients
-from foedus.types import to_dtype
+from foedus.tff.learning._optimizer import (
+    Named,
+    Optimizer,
+    State,
+    Tree,
+    check_weights_gradients_match,
+)
 
 __all__ = [
     "LEARNING_RATE_KEY",
@@ -37,143 +43,20 @@ __all__ = [
 LEARNING_RATE_KEY = "learning_rate"
 """Under which the learning rate is in the hyperparameters."""
 
-Tree: TypeAlias = Any
-State: TypeAlias = Any
-
-
-class Optimizer(abc.ABC):
-    """From weights and gradients to new weights."""
-
-    @abc.abstractmethod
-    def initialize(self, specs: Tree) -> State:
-        """The first state.
-
-        Args:
-            specs: What has a shape and a dtype, for each of the weights.
-        """
-
-    @abc.abstractmethod
-    def next(self, state: State, weights: Tree, gradients: Tree) -> tuple[State, Tree]:
-        """One step.
-
-        Args:
-            state: The state.
-            weights: The weights.
-            gradients: Their gradients.
-
-        Returns:
-            The new state and the new weights.
-        """
-
-    def get_hparams(self, state: State) -> OrderedDict[str, Any]:
-        """The hyperparameters in a state; none unless a class says otherwise."""
-        return OrderedDict()
-
-    def set_hparams(self, state: State, hparams: Mapping[str, Any]) -> State:
-        """The state with other hyperparameters."""
-        return state
-
-
-def filled(spec: Any, value: float, shape: tuple[int, ...] | None = None) -> Any:
-    """An array as a specification says, whether of TensorFlow or of JAX, with one value everywhere.
-
-    Args:
-        spec: What has a shape and a dtype.
-        value: The value.
-        shape: Another shape.
-    """
-    return jnp.full(tuple(spec.shape) if shape is None else shape, value, to_dtype(spec.dtype))
-
-
-ShapeOf: TypeAlias = Callable[[str, tuple[int, ...]], tuple[int, ...]]
-"""``(slot, shape of the weight) -> shape of the slot``."""
-
-
-def _as_the_weight(slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape
-
-
-Step: TypeAlias = Callable[[Mapping[str, Any], Any, Any, Any], tuple[Any, Mapping[str, Any]]]
-"""``(state, weight, gradient, slots of the weight) -> (new weight, new slots)``."""
-
-
-@final
-class _Named(Optimizer):
-    """An optimizer of hyperparameters, perhaps a count of steps, and a few slots for each weight.
-
-    Args:
-        hparams: The hyperparameters.
-        slots: For each slot, what it is filled with.
-        step: What is done for each weight.
-        counts: Whether there is a count of steps.
-        shape_of: What shape a slot has.
-    """
-
-    def __init__(
-        self,
-        hparams: Mapping[str, float],
-        slots: Mapping[str, float],
-        step: Step,
-        *,
-        counts: bool = False,
-        shape_of: ShapeOf = _as_the_weight,
-    ) -> None:
-        self._hparams = hparams
-        self._slots = slots
-        self._step = step
-        self._counts = counts
-        self._shape_of = shape_of
-
-    def initialize(self, specs: Tree) -> State:
-        state: OrderedDict[str, Any] = OrderedDict(
-            (name, jnp.float32(value)) for name, value in self._hparams.items()
-        )
-        if self._counts:
-            state["step"] = jnp.int32(0)
-        for name, start in self._slots.items():
-            state[name] = jax.tree.map(partial(self._slot, name, start), specs)
-        return state
-
-    def _slot(self, name: str, start: float, spec: Any) -> Any:
-        return filled(spec, start, self._shape_of(name, tuple(spec.shape)))
-
-    def next(self, state: State, weights: Tree, gradients: Tree) -> tuple[State, Tree]:
-        check_weights_gradients_match(weights, gradients)
-        new = OrderedDict(state)
-        if self._counts:
-            new["step"] = state["step"] + 1
-        leaves, structure = jax.tree.flatten(weights)
-        slots = {name: jax.tree.leaves(state[name]) for name in self._slots}
-        found = [
-            self._step(new, w, g, {name: slots[name][i] for name in slots})
-            for i, (w, g) in enumerate(zip(leaves, jax.tree.leaves(gradients), strict=True))
-        ]
-        for name in slots:
-            new[name] = jax.tree.unflatten(structure, [after[name] for _, after in found])
-        return new, jax.tree.unflatten(structure, [weight for weight, _ in found])
-
-    def get_hparams(self, state: State) -> OrderedDict[str, Any]:
-        return OrderedDict((name, state[name]) for name in self._hparams)
-
-    def set_hparams(self, state: State, hparams: Mapping[str, Any]) -> State:
-        return OrderedDict(state) | {name: hparams[name] for name in self._hparams if name in hparams}
-
-
-def check_weights_gradients_match(weights: Tree, gradients: Tree) -> None:
-    """Raises ``ValueError`` unless weights and gradients have one structure."""
-    found, expected = jax.tree.structure(gradients), jax.tree.structure(weights)
-    if found != expected:
-        raise ValueError(f"Expected gradients of the structure of the weights, {expected}, found {found}.")
-
 
 def _not_negative(name: str, value: float) -> None:
-    if not value >= 0:
+    if _is_number(value) and not value >= 0:
         raise ValueError(f"Expected `{name}` to be non-negative, found {value}.")
 
 
 def _share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
+    if _is_number(value) and not 0 <= value <= 1:
         raise ValueError(f"Expected `{name}` to be between 0 and 1, found {value}.")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a hyperparameter can be looked at: one that is computed is a tensor."""
+    return isinstance(value, int | float | np.number)
 
 
 def build_sgdm(
@@ -184,21 +67,23 @@ def build_sgdm(
     Args:
         learning_rate: The learning rate.
         momentum: The share of the last steps' gradients that stays; None or 0 for none.
-        nesterov: Whether gradients are looked at one step ahead.
+        nesterov: Whether gradients are looked at one step ahead, which takes a momentum.
     """
     _not_negative("learning_rate", learning_rate)
-    if not momentum:
-        return _Named(
-            {LEARNING_RATE_KEY: learning_rate}, {}, lambda h, w, g, _: (w - h["learning_rate"] * g, {})
+    if momentum is None or (_is_number(momentum) and momentum == 0):
+        if nesterov:
+            raise ValueError(f"Expected `momentum` to be positive with `nesterov`, found {momentum}.")
+        return Named(
+            {LEARNING_RATE_KEY: learning_rate}, {}, lambda a, h, w, g, _: (w - h["learning_rate"] * g, {})
         )
     _share("momentum", momentum)
 
-    def step(h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
+    def step(a: Arithmetic, h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
         kept = h["momentum"] * slots["accumulator"] + g
         direction = h["momentum"] * kept + g if nesterov else kept
         return w - h["learning_rate"] * direction, {"accumulator": kept}
 
-    return _Named({LEARNING_RATE_KEY: learning_rate, "momentum": momentum}, {"accumulator": 0.0}, step)
+    return Named({LEARNING_RATE_KEY: learning_rate, "momentum": momentum}, {"accumulator": 0.0}, step)
 
 
 def build_adagrad(
@@ -213,12 +98,12 @@ def build_adagrad(
     """
     _not_negative("learning_rate", learning_rate)
 
-    def step(h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
+    def step(a: Arithmetic, h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
         p = slots["preconditioner"] + g * g
-        return w - h["learning_rate"] * g / (jnp.sqrt(p) + h["epsilon"]), {"preconditioner": p}
+        return w - h["learning_rate"] * g / (a.sqrt(p) + h["epsilon"]), {"preconditioner": p}
 
     hparams = {LEARNING_RATE_KEY: learning_rate, "epsilon": epsilon}
-    return _Named(hparams, {"preconditioner": initial_preconditioner_value}, step)
+    return Named(hparams, {"preconditioner": initial_preconditioner_value}, step)
 
 
 def build_rmsprop(learning_rate: float, decay: float = 0.9, epsilon: float = 1e-7) -> Optimizer:
@@ -232,19 +117,19 @@ def build_rmsprop(learning_rate: float, decay: float = 0.9, epsilon: float = 1e-
     _not_negative("learning_rate", learning_rate)
     _share("decay", decay)
 
-    def step(h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
+    def step(a: Arithmetic, h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
         p = h["decay"] * slots["preconditioner"] + (1 - h["decay"]) * g * g
-        return w - h["learning_rate"] * g / (jnp.sqrt(p) + h["epsilon"]), {"preconditioner": p}
+        return w - h["learning_rate"] * g / (a.sqrt(p) + h["epsilon"]), {"preconditioner": p}
 
     hparams = {LEARNING_RATE_KEY: learning_rate, "decay": decay, "epsilon": epsilon}
-    return _Named(hparams, {"preconditioner": 0.0}, step)
+    return Named(hparams, {"preconditioner": 0.0}, step)
 
 
-def _adam_step(h: Mapping[str, Any], w: Any, g: Any, accumulator: Any, preconditioner: Any) -> Any:
+def _adam_step(a: Arithmetic, h: Mapping[str, Any], w: Any, slots: Mapping[str, Any]) -> Any:
     """The weight after a step of Adam (Kingma et al., 2015), in the form before its section 2.1 ends."""
-    t = h["step"].astype(jnp.float32)
-    rate = h["learning_rate"] * jnp.sqrt(1 - h["beta_2"] ** t) / (1 - h["beta_1"] ** t)
-    return w - rate * accumulator / (jnp.sqrt(preconditioner) + h["epsilon"])
+    t = h["step"]
+    rate = h["learning_rate"] * a.sqrt(1 - h["beta_2"] ** t) / (1 - h["beta_1"] ** t)
+    return w - rate * slots["accumulator"] / (a.sqrt(slots["preconditioner"]) + h["epsilon"])
 
 
 def _adam_hparams(learning_rate: float, beta_1: float, beta_2: float, epsilon: float) -> dict[str, float]:
@@ -276,11 +161,11 @@ def build_adam(
         epsilon: Keeps from dividing by zero.
     """
 
-    def step(h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
+    def step(a: Arithmetic, h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
         new = _adam_slots(h, g, slots)
-        return _adam_step(h, w, g, new["accumulator"], new["preconditioner"]), new
+        return _adam_step(a, h, w, new), new
 
-    return _Named(_adam_hparams(learning_rate, beta_1, beta_2, epsilon), _ADAM_SLOTS, step, counts=True)
+    return Named(_adam_hparams(learning_rate, beta_1, beta_2, epsilon), _ADAM_SLOTS, step, counts=True)
 
 
 def build_adamw(
@@ -301,13 +186,13 @@ def build_adamw(
     """
     _not_negative("weight_decay", weight_decay)
 
-    def step(h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
+    def step(a: Arithmetic, h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
         new = _adam_slots(h, g, slots)
-        moved = _adam_step(h, w, g, new["accumulator"], new["preconditioner"])
+        moved = _adam_step(a, h, w, new)
         return moved - h["learning_rate"] * h["weight_decay"] * w, new
 
     hparams = _adam_hparams(learning_rate, beta_1, beta_2, epsilon) | {"weight_decay": weight_decay}
-    return _Named(hparams, _ADAM_SLOTS, step, counts=True)
+    return Named(hparams, _ADAM_SLOTS, step, counts=True)
 
 
 def build_yogi(
@@ -327,16 +212,16 @@ def build_yogi(
         initial_preconditioner_value: Where the mean of squares begins.
     """
 
-    def step(h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
+    def step(a: Arithmetic, h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
         p, square = slots["preconditioner"], g * g
         new = _adam_slots(h, g, slots) | {
-            "preconditioner": p + (1 - h["beta_2"]) * jnp.sign(square - p) * square
+            "preconditioner": p + (1 - h["beta_2"]) * a.sign(square - p) * square
         }
-        return _adam_step(h, w, g, new["accumulator"], new["preconditioner"]), new
+        return _adam_step(a, h, w, new), new
 
     hparams = _adam_hparams(learning_rate, beta_1, beta_2, epsilon)
     slots = {"accumulator": 0.0, "preconditioner": initial_preconditioner_value}
-    return _Named(hparams, slots, step, counts=True)
+    return Named(hparams, slots, step, counts=True)
 
 
 def build_adafactor(
@@ -370,23 +255,23 @@ def build_adafactor(
             f"found {beta_2_decay} and {clip_threshold}."
         )
 
-    def step(h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
-        t = h["step"].astype(jnp.float32)
-        rate = jnp.minimum(h["learning_rate"], 1 / jnp.sqrt(t)) if relative_step else h["learning_rate"]
+    def step(a: Arithmetic, h: Mapping[str, Any], w: Any, g: Any, slots: Any) -> Any:
+        t = h["step"]
+        rate = a.minimum(h["learning_rate"], 1 / a.sqrt(t)) if relative_step else h["learning_rate"]
         kept, square = 1 - t ** h["beta_2_decay"], g * g + h["epsilon_1"]
 
         def after(name: str, mean: Any) -> Any:
             return kept * slots[name] + (1 - kept) * mean
 
-        if w.ndim < 2:
+        if len(w.shape) < 2:
             new, v = {**slots, "v": after("v", square)}, after("v", square)
         else:
-            r, c = after("r", square.mean(-1)), after("c", square.mean(-2))
+            r, c = after("r", a.mean(square, -1)), after("c", a.mean(square, -2))
             new = {**slots, "r": r, "c": c}
-            v = (r / r.mean(-1, keepdims=True))[..., None] * c[..., None, :]
-        update = g / jnp.sqrt(v)
-        update = update / jnp.maximum(1, _root_mean_square(update) / h["clip_threshold"])
-        size = jnp.maximum(h["epsilon_2"], _root_mean_square(w))
+            v = (r / a.mean(r, -1, keeps_axis=True))[..., None] * c[..., None, :]
+        update = g / a.sqrt(v)
+        update = update / a.maximum(_root_mean_square(a, update) / h["clip_threshold"], 1.0)
+        size = a.maximum(h["epsilon_2"], _root_mean_square(a, w))
         return w - size * rate * update, new
 
     hparams = {
@@ -396,11 +281,11 @@ def build_adafactor(
         "epsilon_2": epsilon_2,
         "clip_threshold": clip_threshold,
     }
-    return _Named(hparams, {"r": 0.0, "c": 0.0, "v": 0.0}, step, counts=True, shape_of=_adafactor_shape)
+    return Named(hparams, {"r": 0.0, "c": 0.0, "v": 0.0}, step, counts=True, shape_of=_adafactor_shape)
 
 
-def _root_mean_square(x: Any) -> Any:
-    return jnp.sqrt(jnp.mean(x * x))
+def _root_mean_square(a: Arithmetic, x: Any) -> Any:
+    return a.sqrt(a.mean(x * x))
 
 
 def _adafactor_shape(slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -436,14 +321,17 @@ class _Scheduled(Optimizer):
 
     def initialize(self, specs: Tree) -> State:
         inner = self._optimizer.initialize(specs)
-        rate = {LEARNING_RATE_KEY: jnp.asarray(self._schedule(jnp.int32(0)), jnp.float32)}
-        return OrderedDict(round_number=jnp.int32(0), optimizer=self._optimizer.set_hparams(inner, rate))
+        count = arithmetic_here().full((), 0, "int32")
+        return OrderedDict(round_num=count, optimizer=self._with_rate(inner, count))
 
     def next(self, state: State, weights: Tree, gradients: Tree) -> tuple[State, Tree]:
         inner, moved = self._optimizer.next(state["optimizer"], weights, gradients)
-        count = state["round_number"] + 1
-        rate = {LEARNING_RATE_KEY: jnp.asarray(self._schedule(count), jnp.float32)}
-        return OrderedDict(round_number=count, optimizer=self._optimizer.set_hparams(inner, rate)), moved
+        count = arithmetic_of(state, moved).array(state["round_num"]) + 1
+        return OrderedDict(round_num=count, optimizer=self._with_rate(inner, count)), moved
+
+    def _with_rate(self, state: State, count: Any) -> State:
+        a, rate = arithmetic_of(count), self._schedule(count)
+        return self._optimizer.set_hparams(state, {LEARNING_RATE_KEY: a.cast(a.array(rate), "float32")})
 
 
 def schedule_learning_rate(optimizer: Optimizer, schedule_fn: Callable[[Any], Any]) -> Optimizer:
@@ -451,6 +339,7 @@ def schedule_learning_rate(optimizer: Optimizer, schedule_fn: Callable[[Any], An
 
     Args:
         optimizer: An optimizer with a learning rate among its hyperparameters.
-        schedule_fn: From the number of steps done (int32) to the learning rate, in operations of JAX.
+        schedule_fn: From the number of steps done (int32) to the learning rate; in operations of TensorFlow
+            where that calls the optimizer, else in those of JAX. The operators of Python are both.
     """
     return _Scheduled(optimizer, schedule_fn)
