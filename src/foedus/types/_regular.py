@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from foedus.types._containers import PythonValue, maker
 from foedus.types._types import STRING, Array, Sequence, Struct, Tensor, Type
 
 Plain: TypeAlias = Any
+Made = TypeVar("Made")
 _MOST = 512
 
 _takers: dict[int, tuple[Type, Callable[[PythonValue], Plain]]] = {}
@@ -34,7 +35,7 @@ def giver(type_: Type) -> Callable[[Plain], PythonValue]:
     return _made_once(_givers, type_, _make_giver)
 
 
-def _made_once(made: dict[int, tuple[Type, Any]], type_: Type, make: Callable[[Type], Any]) -> Any:
+def _made_once(made: dict[int, tuple[Type, Made]], type_: Type, make: Callable[[Type], Made]) -> Made:
     found = made.get(id(type_))
     if found is None or found[0] is not type_:
         if len(made) >= _MOST:
@@ -48,11 +49,10 @@ def _make_taker(type_: Type) -> Callable[[PythonValue], Plain]:
         return _taker_of_numbers(type_)
     if not isinstance(type_, Struct) or type_.container is None:
         return _take_nothing
-    if issubclass(type_.container, tuple | list):
+    container: type[object] = type_.container
+    if issubclass(container, tuple | list):
         return _taker_of_places(type_)
-    if issubclass(type_.container, dict | type(None)):
-        return _taker_of_names(type_)
-    return _take_nothing
+    return _taker_of_names(type_) if issubclass(container, dict | type(None)) else _take_nothing
 
 
 def _taker_of_numbers(type_: Tensor) -> Callable[[PythonValue], Array]:
