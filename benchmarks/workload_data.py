@@ -56,7 +56,7 @@ class Workload:
 
 
 WORKLOADS = {
-    # A data set of tf.data is read when its client is first drawn: most of so many rounds draw only known ones.
+    # A data set of tf.data is read when its client is first drawn; most of so many rounds draw known ones.
     "W1": Workload("softmax", pool=340, cohort=10, rate=0.1, batch=20, rounds=240, warm=10),
     "W2": Workload("softmax", pool=3400, cohort=1000, rate=0.1, batch=20, rounds=20, warm=2),
     "W3": Workload("cnn", pool=340, cohort=10, rate=0.1, batch=20, rounds=8, warm=3),

@@ -163,7 +163,7 @@ def results_come_in_the_order_of_ids(original: Any) -> Any:
 
 @mutant(f"{MERGING}:_in_order", "three_levels", 33)
 def what_clients_keep_for_later_goes_to_others(original: Any) -> Any:
-    return lambda kept, members: original(kept, jnp.roll(members, 1, axis=0))
+    return lambda kept, members: original(kept, None if members is None else jnp.roll(members, 1, axis=0))
 
 
 @mutant(f"{FUSED}:_part", "padded_batches", 33, laws.reads_in_pieces)

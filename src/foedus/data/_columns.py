@@ -115,7 +115,7 @@ def map_entries(function: Callable[[Array, Unit], Column], columns: Columns, kin
     return function(columns, kinds)
 
 
-def flat_columns(columns: Columns) -> list[Any]:
+def flat_columns(columns: Columns) -> list[Columns]:
     """The arrays of nested columns, or what stands for each, in order."""
     if isinstance(columns, tuple):
         return [array for column in cast("tuple[Columns, ...]", columns) for array in flat_columns(column)]

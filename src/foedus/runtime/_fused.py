@@ -18,7 +18,13 @@ from foedus.runtime._crew import Crew, Deal, deal, group_size
 from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
 from foedus.runtime._lasting import Late
 from foedus.runtime._leaves import Traced
-from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
+from foedus.runtime._member import (
+    at_server,
+    given_and_kept,
+    keeps_something,
+    merged_argument,
+    stage_at_server,
+)
 from foedus.runtime._merging import Order, merge
 from foedus.runtime._pass import fold, strands_of
 from foedus.runtime._plan import Plan, Stage
@@ -169,7 +175,7 @@ def run_fused(
     longest = bucket(int(np.max(np.diff(bounds))))
     traceable = _Traceable(plan, stage, given, schedule.together, longest)
     key = (plan, number, traceable.fixed, schedule.together, longest, given.first is None, given.then is None)
-    order = cache(partial(_order, dealt, bounds, given.count))
+    order = cache(partial(_order, dealt, bounds, given.count if keeps_something(stage) else None))
     if schedule.workers == schedule.pieces == 1:
         rooms = Borrowed(compiler.shelf.rooms)
         arrays = _loader(given, dealt, pieces=1)(0, rooms)
@@ -386,11 +392,16 @@ def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int, Borrowed
     return load
 
 
-def _order(dealt: Deal, bounds: np.ndarray[Any, Any], count: int) -> Order:
-    """Where everything is after the folds; padded, so that the shapes are few."""
+def _order(dealt: Deal, bounds: np.ndarray[Any, Any], keeping: int | None) -> Order:
+    """Where everything is after the folds, what so many members keep included; padded, so that the shapes
+    are few.
+    """
     runs, groups = len(bounds) - 1, len(dealt.groups)
+    where = padded(dealt.groups, bucket(groups)), np.int32(groups)
+    if keeping is None:
+        return Order(*where, None)
     of_member = np.repeat(np.arange(runs), np.diff(bounds))
     worker, slot = dealt.groups[of_member // dealt.size].T
-    place = np.arange(count) - bounds[of_member]
+    place = np.arange(keeping) - bounds[of_member]
     members = np.stack([worker, slot * dealt.size + of_member % dealt.size, place], 1).astype(np.int32)
-    return Order(padded(dealt.groups, bucket(groups)), padded(members, bucket(count)), np.int32(groups))
+    return Order(*where, padded(members, bucket(keeping)))

@@ -43,6 +43,17 @@ def given_and_kept(
     return given, kept
 
 
+def keeps_something(stage: Stage) -> bool:
+    """Whether ``given_and_kept`` keeps anything of a member."""
+    checked = (*RANGED, *SELECTS)
+    upwards = any(not at_server(node) for _, node in stage.reductions)
+    return (
+        bool(stage.outputs)
+        or upwards
+        or any(operator_of(n) in checked for _, n in stage.calls + stage.reductions)
+    )
+
+
 def merged_argument(server: Any, type_: Type, views: Mapping[str, Any], path: str) -> Any:
     """An argument as one member sees it: its own values, and what is the same for all."""
     match type_:

@@ -38,14 +38,14 @@ class Order:
 
     Args:
         groups: int32[groups, 2]: of each group of runs the worker that folded it, and in which slot.
-        members: int32[members, 3]: of each member the worker that has what it keeps, in which of its
-            runs, and where in it.
         count: int32[], how many groups there are, at least one; the array may be longer.
+        members: int32[members, 3]: of each member the worker that has what it keeps, in which of its
+            runs, and where in it; None where members keep nothing.
     """
 
     groups: Any
-    members: Any
     count: Any
+    members: Any
 
 
 jax.tree_util.register_dataclass(Order)
