@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +13,8 @@ import optax
 import pytest
 
 from foedus.tff.learning import optimizers
+
+from .optimizer_rules import RULES, Rule, rms
 
 WEIGHTS = [np.array([1.0, -2.0], np.float32), np.array([[0.5]], np.float32)]
 GRADIENTS = [[np.array([0.3 + i, -1.0], np.float32), np.array([[2.0 - i]], np.float32)] for i in range(3)]
@@ -77,70 +78,6 @@ def test_steps_are_those_of_optax(ours: optimizers.Optimizer, names: list[str], 
         np.testing.assert_allclose(found, wanted, rtol=1e-4 if names[-1] == "preconditioner" else 1e-6)
 
 
-Rule = Callable[[int, Any, Any, dict[str, Any]], Any]
-"""``(step, weight, gradient, what is kept) -> new weight``; it changes what is kept."""
-
-
-def momentum_rule(t: int, w: Any, g: Any, kept: dict[str, Any]) -> Any:
-    """Polyak, 1964."""
-    kept["v"] = 0.9 * kept.get("v", 0) + g
-    return w - 0.1 * kept["v"]
-
-
-def nesterov_rule(t: int, w: Any, g: Any, kept: dict[str, Any]) -> Any:
-    """Nesterov, 1983, as Sutskever et al., 2013, write it, at the point that is looked at."""
-    kept["v"] = 0.9 * kept.get("v", 0) + g
-    return w - 0.1 * (g + 0.9 * kept["v"])
-
-
-def adagrad_rule(t: int, w: Any, g: Any, kept: dict[str, Any]) -> Any:
-    """Duchi et al., 2011, section 1.1, whose squares begin at 0.1."""
-    kept["s"] = kept.get("s", 0.1) + g**2
-    return w - 0.1 * g / (np.sqrt(kept["s"]) + 1e-7)
-
-
-def rmsprop_rule(t: int, w: Any, g: Any, kept: dict[str, Any]) -> Any:
-    """Hinton, 2012, lecture 6e."""
-    kept["s"] = 0.9 * kept.get("s", 0) + 0.1 * g**2
-    return w - 0.1 * g / (np.sqrt(kept["s"]) + 1e-7)
-
-
-def corrected(t: int, m: Any, v: Any, epsilon: float) -> Any:
-    """Kingma et al., 2015, the two lines at the end of section 2: an epsilon that is not corrected."""
-    return np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + epsilon)
-
-
-def adam_rule(t: int, w: Any, g: Any, kept: dict[str, Any]) -> Any:
-    kept["m"] = 0.9 * kept.get("m", 0) + 0.1 * g
-    kept["v"] = 0.999 * kept.get("v", 0) + 0.001 * g**2
-    return w - 0.1 * corrected(t, kept["m"], kept["v"], 1e-7)
-
-
-def adamw_rule(t: int, w: Any, g: Any, kept: dict[str, Any]) -> Any:
-    """Loshchilov and Hutter, 2019, algorithm 2; the decay is times the rate."""
-    return adam_rule(t, w, g, kept) - 0.1 * 0.004 * w
-
-
-def yogi_rule(t: int, w: Any, g: Any, kept: dict[str, Any]) -> Any:
-    """Zaheer et al., 2018, algorithm 2, with Adam's correction."""
-    v = kept.get("v", 1e-6)
-    kept["m"] = 0.9 * kept.get("m", 0) + 0.1 * g
-    kept["v"] = v - 0.001 * np.sign(v - g**2) * g**2
-    return w - 0.1 * corrected(t, kept["m"], kept["v"], 1e-3)
-
-
-RULES: dict[str, tuple[Callable[[], optimizers.Optimizer], Rule]] = {
-    "sgd": (lambda: optimizers.build_sgdm(0.1), lambda t, w, g, kept: w - 0.1 * g),
-    "momentum": (lambda: optimizers.build_sgdm(0.1, 0.9), momentum_rule),
-    "nesterov": (lambda: optimizers.build_sgdm(0.1, 0.9, nesterov=True), nesterov_rule),
-    "adagrad": (lambda: optimizers.build_adagrad(0.1), adagrad_rule),
-    "rmsprop": (lambda: optimizers.build_rmsprop(0.1), rmsprop_rule),
-    "adam": (lambda: optimizers.build_adam(0.1), adam_rule),
-    "adamw": (lambda: optimizers.build_adamw(0.1), adamw_rule),
-    "yogi": (lambda: optimizers.build_yogi(0.1), yogi_rule),
-}
-
-
 def nested(leaves: list[Any]) -> Any:
     """Leaves as the weights of a model might be: a structure of structures."""
     return {"hidden": OrderedDict(kernel=leaves[0], bias=leaves[1]), "scales": (leaves[2], [leaves[3]])}
@@ -166,45 +103,15 @@ CLOSE: dict[str, Any] = {"rtol": 0, "atol": 5e-6}
 
 @pytest.mark.parametrize("name", RULES)
 def test_steps_are_those_that_were_published(name: str):
-    make, rule = RULES[name]
+    optimizer, rule = RULES[name]
     start, gradients, expected = as_published(rule)
-    optimizer, weights = make(), nested([np.float32(w) for w in start])
+    weights = nested([np.float32(w) for w in start])
     state = optimizer.initialize(jax.tree.map(lambda w: jax.ShapeDtypeStruct(w.shape, w.dtype), weights))
     for now in gradients:
         state, weights = optimizer.next(state, weights, nested([np.float32(g) for g in now]))
     for found, wanted in zip(jax.tree.leaves(weights), jax.tree.leaves(nested(expected)), strict=True):
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, wanted, **CLOSE)
-
-
-@pytest.mark.tensorflow
-@pytest.mark.parametrize("name", RULES)
-def test_steps_in_tensorflow_are_those_that_were_published(name: str):
-    tf = pytest.importorskip("tensorflow")
-    make, rule = RULES[name]
-    start, gradients, expected = as_published(rule)
-    optimizer = make()
-
-    @tf.function
-    def trained(weights: Any, steps: list[Any]) -> Any:
-        state = optimizer.initialize(
-            tf.nest.map_structure(lambda w: tf.TensorSpec(w.shape, w.dtype), weights)
-        )
-        for gradient in steps:
-            state, weights = optimizer.next(state, weights, gradient)
-        return weights
-
-    def tensors(leaves: list[Any]) -> Any:
-        return nested([tf.constant(leaf, tf.float32) for leaf in leaves])
-
-    found = trained(tensors(start), [tensors(gradient) for gradient in gradients])
-    assert all(tf.is_tensor(tensor) for tensor in tf.nest.flatten(found))
-    for tensor, wanted in zip(tf.nest.flatten(found), tf.nest.flatten(nested(expected)), strict=True):
-        np.testing.assert_allclose(tensor.numpy(), wanted, **CLOSE)
-
-
-def rms(x: Any) -> Any:
-    return np.sqrt(np.mean(x**2))
 
 
 @pytest.mark.parametrize(

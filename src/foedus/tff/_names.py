@@ -26,6 +26,11 @@ imported makes `import tensorflow_federated` and `import federated_language` giv
 - A model that keeps its state in `tf.Variable` is traced as a pure function of what its variables hold: it
   may assign to them, but not inside a branch or a loop of TensorFlow.
 - A client optimizer's hyperparameters are the client work's state.
+- An optimizer runs where it is called: in code of TensorFlow on tensors, elsewhere on arrays of JAX; so does
+  the function of `schedule_learning_rate`. Any Keras optimizer can be given, but `ScheduleFreeAdamW` and
+  those that need Keras' own training loop: SGD, Adam, AdamW, Adagrad and RMSprop with plain options have
+  TFF's state, others the variables of Keras.
+- A model takes numbers: words are looked up in the clients' data, with `dataset.map`.
 - Saved models are folders in the format of `foedus.wire`, not SavedModels.
 - Clipping and zeroing do not let NaN through, and a quantile without clients stays as it is.
 - Types print as in TFF. State and metrics have TFF's trees: those of today, and those of 2021 for
