@@ -96,14 +96,21 @@ def test_local_code_that_depends_on_the_length_fails_with_its_line(refused):
 
 @contextmanager
 def interrupted_after(seconds: float) -> Iterator[None]:
-    """Presses Ctrl-C in the main thread after some time, if the block still runs."""
-    timer = threading.Timer(seconds, _thread.interrupt_main, [signal.SIGINT])
-    timer.start()
+    """Presses Ctrl-C in the main thread after some time, and once more, as people do, if the block runs on."""
+    done = threading.Event()
+
+    def press() -> None:
+        for patience in (seconds, 5 * seconds):
+            if not done.wait(patience):
+                _thread.interrupt_main(signal.SIGINT)
+
+    presses = threading.Thread(target=press)
+    presses.start()
     try:
         yield
     finally:
-        timer.cancel()
-        timer.join()
+        done.set()
+        presses.join()
 
 
 def test_ctrl_c_in_a_long_round_leaves_the_runtime_usable():
