@@ -96,7 +96,7 @@ def test_local_code_that_depends_on_the_length_fails_with_its_line(refused):
 
 @contextmanager
 def interrupted_after(seconds: float) -> Iterator[None]:
-    """Presses Ctrl-C in the main thread after some time, and once more, as people do, if the block runs on."""
+    """Presses Ctrl-C in the main thread after some time, and once more if the block still runs."""
     done = threading.Event()
 
     def press() -> None:
