@@ -3,7 +3,7 @@
 """Values at rest: cohorts, ragged columns, sequences and their declared transforms, keys."""
 
 from foedus.data._arguments import argument_type, cohorts_of, from_result, to_argument
-from foedus.data._cohort import Cohort, Source, cohort_of, to_member
+from foedus.data._cohort import Cohort, Source, cohort_of, column_type, to_member
 from foedus.data._columns import (
     Columns,
     Unit,
@@ -76,6 +76,7 @@ __all__ = [
     "client_keys",
     "cohort_of",
     "cohorts_of",
+    "column_type",
     "concatenate",
     "derive_key",
     "empty_columns",

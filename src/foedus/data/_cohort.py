@@ -177,7 +177,7 @@ def _is_list(value: PythonValue) -> bool:
 def _stored(value: PythonValue, element: Type, what: str, path: str) -> tuple[Columns, Array | None, int]:
     """Columns, row offsets and number of elements of a sequence given as elements or as columns."""
     if not has_rows(element) and _is_columnar(value, element):
-        columns = to_plain(value, _prepend(element), what, path)
+        columns = to_plain(value, column_type(element), what, path)
         lengths = {len(column) for column in flat_columns(columns)}
         if len(lengths) > 1:
             raise DataError(
@@ -211,17 +211,22 @@ def _read_runs(dataset: Dataset, element: Type, what: str, path: str) -> tuple[C
             expected=f"elements of type {element}",
             at=place(path or None),
         ) from error
-    parts = [to_plain(run, _prepend(element), what, path) for run in runs]
+    parts = [to_plain(run, column_type(element), what, path) for run in runs]
     columns = concatenate(parts) if parts else empty_columns(element)
     return columns, None, len(flat_columns(columns)[0])
 
 
-def _prepend(element: Type) -> Type:
+def column_type(element: Type) -> Type:
+    """The type of columns: that of each tensor with a first dimension more, whose size is unknown.
+
+    Args:
+        element: The type of one entry, of tensors of known shape.
+    """
     match element:
         case Tensor(dtype, shape):
             return Tensor(dtype, (None, *(shape or ())))
         case Struct(fields, container):
-            return Struct(tuple((name, _prepend(t)) for name, t in fields), container)
+            return Struct(tuple((name, column_type(t)) for name, t in fields), container)
         case _:
             raise AssertionError(f"{element} is in a sequence; please report")
 

@@ -11,6 +11,7 @@ from foedus.learning._evaluation import (
     statistics_at_client,
 )
 from foedus.learning._learning_process import LearningProcess, LearningState, compose
+from foedus.learning._local_weights import ClientWithWeights, LocalWeights
 from foedus.learning._stages import (
     AtClient,
     ClientUpdate,
@@ -28,8 +29,10 @@ __all__ = [
     "Batches",
     "ClientUpdate",
     "ClientWeight",
+    "ClientWithWeights",
     "LearningProcess",
     "LearningState",
+    "LocalWeights",
     "Weighting",
     "algorithms",
     "apply_update",

@@ -12,14 +12,16 @@ import jax.numpy as jnp
 
 from foedus.lang import Computation, computation, federated_map, federated_sum
 from foedus.learning._batches import Batches
+from foedus.learning._local_weights import at_client, keeps_local
 from foedus.learning._stages import (
     AtClient,
     ClientUpdate,
     all_finite,
     broadcast_weights,
+    client_type,
     client_work,
-    data_type,
     fold_batches,
+    keep_if,
     update_if,
 )
 from foedus.learning._statistics import EXAMPLES, cast_like, gather, no_statistics
@@ -39,15 +41,15 @@ def gather_statistics(
         distributor: How the weights reach clients; as they are if not given.
 
     Returns:
-        ``(<weights=W@SERVER,data={D*}@CLIENTS> -> statistics@SERVER)``, of which ``report`` makes metrics.
+        ``(<weights=W@SERVER,clients={D*}@CLIENTS> -> statistics@SERVER)``, of which ``report`` makes metrics.
     """
     distributor = distributor or broadcast_weights(model.weights_type)
     work = statistics_at_client(model, batches=batches)
 
-    @computation(at_server(model.weights_type), at_clients(data_type(model, batches)))
-    def statistics_of_clients(weights: Any, data: Any) -> Any:
+    @computation(at_server(model.weights_type), at_clients(client_type(model, batches)))
+    def statistics_of_clients(weights: Any, clients: Any) -> Any:
         sent = distributor.next(distributor.initialize(), weights)
-        return federated_sum(federated_map(work, (data, sent.result)))
+        return federated_sum(federated_map(work, (clients, sent.result)))
 
     return statistics_of_clients
 
@@ -60,10 +62,11 @@ def statistics_at_client(model: Model, *, batches: Batches | None) -> Callable[[
         batches: How it goes through its examples; None if its data are batches already.
 
     Returns:
-        ``(data, weights) -> statistics``.
+        ``(client, weights) -> statistics``.
     """
 
-    def work(data: Any, weights: Any) -> Any:
+    def work(client: Any, sent: Any) -> Any:
+        data, weights = at_client(model, client, sent)
         no_noise = jnp.zeros(2, jnp.uint32)
 
         def step(statistics: Any, batch: Any, mask: Any) -> Any:
@@ -83,36 +86,41 @@ def gradient_at_client(model: Model, *, batches: Batches | None) -> AtClient:
         batches: How it goes through its examples; None if its data are batches already.
 
     Returns:
-        ``(data, weights, key) -> ClientUpdate``.
+        ``(client, weights, key) -> ClientUpdate``.
     """
 
-    def work(data: Any, weights: Any, key: Any) -> ClientUpdate:
+    def work(client: Any, sent: Any, key: Any) -> ClientUpdate:
+        data, weights = at_client(model, client, sent)
         order, noise = jax.random.split(jnp.asarray(key, jnp.uint32))
         walked = data if batches is None else batches.of(data, order)
 
         def step(now: Any, batch: Any, mask: Any) -> Any:
-            total, statistics, steps = now
+            total, statistics, steps, others = now
 
             def loss_of(trainable: Any) -> tuple[Any, Any]:
-                given = ModelWeights(trainable, weights.non_trainable)
+                given = ModelWeights(trainable, others)
                 outcome = model.forward(given, batch, jax.random.fold_in(noise, steps), Mode.TRAIN)
                 rows = jnp.sum(mask).astype(outcome.losses.dtype)
                 return jnp.sum(jnp.where(mask, outcome.losses, 0)) + rows * outcome.penalty, outcome
 
             gradients, outcome = jax.grad(loss_of, has_aux=True)(weights.trainable)
             new = jax.tree.map(jnp.subtract, total, gradients)
-            return cast_like(now, (new, gather(model, statistics, outcome, mask), steps + 1))
+            others = outcome.non_trainable if keeps_local(model) else others
+            return cast_like(now, (new, gather(model, statistics, outcome, mask), steps + 1, others))
 
-        start = (jax.tree.map(jnp.zeros_like, weights.trainable), no_statistics(model), jnp.int32(0))
-        total, statistics, _ = fold_batches(model, walked, step, start)
+        nothing = jax.tree.map(jnp.zeros_like, weights.trainable)
+        start = (nothing, no_statistics(model), jnp.int32(0), weights.non_trainable)
+        total, statistics, _, others = fold_batches(model, walked, step, start)
         count = statistics[EXAMPLES]
         mean = jax.tree.map(lambda t: (t / jnp.maximum(count, 1)).astype(t.dtype), total)
+        finite = all_finite(mean)
         return update_if(
-            all_finite(mean),
+            finite,
             mean,
             weight=count.astype(jnp.float32),
             statistics=statistics,
             nothing=start[1],
+            local=keep_if(finite, model, others, weights.non_trainable),
         )
 
     return work

@@ -12,15 +12,23 @@ from typing import Any, NamedTuple, final
 import jax
 import jax.numpy as jnp
 
-from foedus.data import Source, derive_key
-from foedus.errors import CompositionError, ExecutionError, place
+from foedus.data import ClientId, Cohort, Source, derive_key
+from foedus.errors import ArgumentError, CompositionError, ExecutionError, place
 from foedus.ir import show_program
 from foedus.lang import (
     Computation,
     computation,
     federated_apply,
+    federated_map,
     federated_value,
     federated_zip,
+)
+from foedus.learning._local_weights import (
+    cohort_of_data,
+    cohort_with,
+    keeps_local,
+    no_local_weights,
+    state_type_with_local,
 )
 from foedus.learning.models import Model, ModelWeights
 from foedus.process import Output, Process
@@ -35,7 +43,7 @@ class LearningState(NamedTuple):
         key: uint32[2], from which every round's key is made.
         round: int32[], how many rounds have been done.
         distributor: The state of the distribute stage.
-        client_work: The state of the client work.
+        client_work: The state of the client work; ``LocalWeights`` where clients keep weights of their own.
         aggregator: The state of the aggregator.
         finaliser: The state of the finaliser.
     """
@@ -55,10 +63,11 @@ class LearningProcess:
     """A learning algorithm for one model.
 
     Args:
-        process: ``initialize`` takes a key (uint32[2]); ``next`` takes the state and the clients' data, and
-            gives metrics.
+        process: ``initialize`` takes a key (uint32[2]); ``next`` takes the state and what clients have, and
+            gives metrics. Where clients keep weights of their own, they have them beside their data, and the
+            result is ``<metrics=metrics@SERVER,local={L}@CLIENTS>``.
         model: The model.
-        evaluation: ``(<weights=W@SERVER,data={D*}@CLIENTS> -> metrics@SERVER)``.
+        evaluation: ``(<weights=W@SERVER,clients={D*}@CLIENTS> -> metrics@SERVER)``.
         name: What it is called.
     """
 
@@ -70,7 +79,8 @@ class LearningProcess:
     @property
     def state_type(self) -> Type:
         """The type of the state."""
-        return self.process.state_type
+        state = self.process.state_type
+        return state_type_with_local(state, self.model) if keeps_local(self.model) else state
 
     @property
     def fingerprint(self) -> str:
@@ -92,6 +102,8 @@ class LearningProcess:
         """
         given = None if weights is None else self.model.check_weights(weights)
         state = self.process.initialize(derive_key(seed, "learning"))
+        if keeps_local(self.model):
+            state = state._replace(client_work=no_local_weights(state.weights.non_trainable))
         return state if given is None else state._replace(weights=given)
 
     def next(self, state: LearningState, clients: Any) -> Output:
@@ -108,7 +120,13 @@ class LearningProcess:
         Raises:
             ExecutionError: If there are no clients.
         """
-        return self.process.next(state, _some_clients(clients, f"a round of {self.name}"))
+        given = _some_clients(clients, f"a round of {self.name}")
+        if not keeps_local(self.model):
+            return self.process.next(state, given)
+        cohort = self._with_local(state, given, self.process.next)
+        done = self.process.next(state._replace(client_work=()), cohort)
+        kept = state.client_work.after(cohort.ids, done.result["local"])
+        return Output(done.state._replace(client_work=kept), done.result["metrics"], done.measurements)
 
     def evaluate(self, state: LearningState, clients: Any) -> dict[str, Any]:
         """Measures the state's weights on clients' data.
@@ -123,11 +141,42 @@ class LearningProcess:
         Raises:
             ExecutionError: If there are no clients.
         """
-        return self.evaluation(state.weights, _some_clients(clients, "an evaluation"))
+        given = _some_clients(clients, "an evaluation")
+        if keeps_local(self.model):
+            given = self._with_local(state, given, self.evaluation)
+        return self.evaluation(state.weights, given)
 
-    def weights(self, state: LearningState) -> ModelWeights:
-        """The model's weights in a state, as plain arrays in the user's own structure."""
-        return state.weights
+    def _with_local(self, state: LearningState, data: Any, taken_by: Computation) -> Cohort:
+        """Clients' data with the weights that each client keeps for itself, as a computation takes them."""
+        cohort = cohort_of_data(data, taken_by)
+        local = state.client_work.of(cohort.ids, state.weights.non_trainable)
+        return cohort_with(self.model, cohort, local)
+
+    def weights(self, state: LearningState, *, client: ClientId | None = None) -> ModelWeights:
+        """The model's weights in a state, as plain arrays in the user's own structure.
+
+        Args:
+            state: The state.
+            client: Whose weights; the server's if not given. Only where clients keep weights of their own do
+                theirs differ.
+
+        Returns:
+            The weights.
+
+        Raises:
+            ArgumentError: If that client has no weights of its own.
+        """
+        if client is None:
+            return state.weights
+        if not keeps_local(self.model):
+            raise ArgumentError(
+                "Clients keep no weights of this model for themselves",
+                found=f"client={client!r}",
+                expected="no client: the server's weights are everyone's",
+                at=place("client"),
+                hint="NonTrainable.KEEP_LOCAL lets clients keep those that the model itself changes",
+            )
+        return state.weights._replace(non_trainable=state.client_work.one(client))
 
     def with_weights(self, state: LearningState, weights: Any) -> LearningState:
         """The state with other weights.
@@ -144,9 +193,20 @@ class LearningProcess:
         """
         return state._replace(weights=self.model.check_weights(weights))
 
-    def model_of(self, state: LearningState) -> Any:
-        """The trained model in the user's own framework: a JAX model's trainable weights, a Keras model."""
-        return self.model.to_user(state.weights)
+    def model_of(self, state: LearningState, *, client: ClientId | None = None) -> Any:
+        """The trained model in the user's own framework: a JAX model's trainable weights, a Keras model.
+
+        Args:
+            state: The state.
+            client: Whose model, as for ``weights``; the server's if not given.
+
+        Returns:
+            The model.
+
+        Raises:
+            ArgumentError: If that client has no weights of its own.
+        """
+        return self.model.to_user(self.weights(state, client=client))
 
 
 def _some_clients(clients: Any, what: str) -> Any:
@@ -181,7 +241,7 @@ def compose(
         client_work: From that and the clients' data to updates, weights and metrics.
         aggregator: From updates and weights to one update.
         finaliser: From the weights and the update to new weights.
-        evaluation: ``(<weights=W@SERVER,data={D*}@CLIENTS> -> metrics@SERVER)``.
+        evaluation: ``(<weights=W@SERVER,clients={D*}@CLIENTS> -> metrics@SERVER)``.
         name: What the algorithm is called.
 
     Returns:
@@ -224,9 +284,13 @@ def compose(
             "aggregator": mean.measurements,
             "finaliser": new.measurements,
         }
+        result = done.measurements
+        if keeps_local(model):
+            local = federated_map(lambda made: made["local"], done.result)
+            result = {"metrics": result, "local": local}
         return Output(
             federated_zip(LearningState(new.result, state.key, rounds, *states)),
-            done.measurements,
+            result,
             federated_zip(measured),
         )
 

@@ -28,6 +28,7 @@ from foedus.lang import (
     federated_value,
 )
 from foedus.learning._batches import Batches
+from foedus.learning._local_weights import at_client, keeps_local, with_local_type
 from foedus.learning._statistics import EXAMPLES, cast_like, gather, no_statistics, report
 from foedus.learning.models import Mode, Model, ModelWeights, NonTrainable
 from foedus.process import Output, Process
@@ -67,12 +68,14 @@ class ClientUpdate(NamedTuple):
         weight: float32[], how much that counts.
         statistics: What it gathered on the way.
         dropped: int32[], 1 if its update was not finite and has been dropped.
+        local: The weights that it keeps for itself; nothing if it keeps none.
     """
 
     update: Any
     weight: Any
     statistics: Any
     dropped: Any
+    local: Any = ()
 
 
 def broadcast_weights(weights_type: Type) -> Process:
@@ -97,11 +100,13 @@ def broadcast_weights(weights_type: Type) -> Process:
     return Process(initialize, distribute)
 
 
-def data_type(model: Model, batches: Batches | None) -> Sequence:
-    """The type of a client's data: examples, or ready-made batches where ``batches`` is None."""
+def client_type(model: Model, batches: Batches | None) -> Type:
+    """The type of what a client has: examples, or ready-made batches where ``batches`` is None, and beside
+    them the weights that it keeps for itself, if any."""
     element = model.element_type
     # Batches of any size have one type.
-    return Sequence(element if batches is not None else transformed(element, Batch(size=1)))
+    data = Sequence(element if batches is not None else transformed(element, Batch(size=1)))
+    return with_local_type(model, data)
 
 
 def fold_batches(model: Model, data: Any, step: Callable[[Any, Any, Any], Any], init: Any) -> Any:
@@ -167,7 +172,8 @@ def _training_step(
 
 
 AtClient: TypeAlias = Callable[[Any, Any, Any], ClientUpdate]
-"""``(data, weights, key) -> ClientUpdate``: what one client does, as local code in JAX."""
+"""``(client, weights, key) -> ClientUpdate``: what one client does, as local code in JAX, of what it has (its
+data, beside weights of its own where it keeps any), the weights it got, and a key."""
 
 
 def training_at_client(
@@ -186,7 +192,7 @@ def training_at_client(
         weighting: How much its update counts.
 
     Returns:
-        ``(data, weights, key) -> ClientUpdate``.
+        ``(client, weights, key) -> ClientUpdate``.
 
     Raises:
         ArgumentError: If the weighting is none, or gives no number.
@@ -194,7 +200,8 @@ def training_at_client(
     if not isinstance(weighting, Weighting) and not callable(weighting):
         raise _no_weight(repr(weighting))
 
-    def work(data: Any, weights: Any, key: Any) -> ClientUpdate:
+    def work(client: Any, sent: Any, key: Any) -> ClientUpdate:
+        data, weights = at_client(model, client, sent)
         order, noise = jax.random.split(jnp.asarray(key, jnp.uint32))
         walked = data if batches is None else batches.of(data, order)
         start = _Progress(
@@ -214,7 +221,10 @@ def training_at_client(
         weight = jnp.where(any_examples, _weight_of(weighting, report(model, done.statistics)), 0)
         # The weights, not the update, so that what is sent need not be written down before it is added up.
         finite = all_finite((trained, weight))
-        return update_if(finite, update, weight=weight, statistics=done.statistics, nothing=start.statistics)
+        local = keep_if(finite, model, done.non_trainable, weights.non_trainable)
+        return update_if(
+            finite, update, weight=weight, statistics=done.statistics, nothing=start.statistics, local=local
+        )
 
     return work
 
@@ -238,8 +248,10 @@ def train_locally(
         weighting: How much its update counts.
 
     Returns:
-        A process with ``next: (<state=<>@SERVER,key=uint32[2]@SERVER,weights={W}@CLIENTS,data={D*}@CLIENTS>
-        -> <state,result=<update,weight>@CLIENTS,measurements=metrics@SERVER>)``.
+        A process with
+        ``next: (<state=<>@SERVER,key=uint32[2]@SERVER,weights={W}@CLIENTS,clients={D*}@CLIENTS>
+        -> <state,result=<update,weight>@CLIENTS,measurements=metrics@SERVER>)``. Where clients keep weights
+        ``L`` of their own, each has ``<data=D*,weights=L>``, and the result has a third field, ``local``.
 
     Raises:
         ArgumentError: If the weighting is none, or gives no number.
@@ -248,7 +260,18 @@ def train_locally(
     return client_work(work, model, batches)
 
 
-def update_if(finite: Any, update: Any, *, weight: Any, statistics: Any, nothing: Any) -> ClientUpdate:
+def keep_if(finite: Any, model: Model, new: Any, old: Any) -> Any:
+    """What a client keeps for itself: its new non-trainable weights if ``finite`` and they are, else the old
+    ones; nothing where clients keep no weights."""
+    if not keeps_local(model):
+        return ()
+    kept = finite & all_finite(new)
+    return jax.tree.map(lambda n, o: jnp.where(kept, n, o), new, old)
+
+
+def update_if(
+    finite: Any, update: Any, *, weight: Any, statistics: Any, nothing: Any, local: Any
+) -> ClientUpdate:
     """What a client made of its data, or nothing at all unless ``finite``.
 
     Args:
@@ -257,11 +280,13 @@ def update_if(finite: Any, update: Any, *, weight: Any, statistics: Any, nothing
         weight: How much it counts.
         statistics: What it gathered.
         nothing: What it gathered before it began.
+        local: The weights that it keeps for itself.
     """
     return ClientUpdate(
         *_zero_unless(finite, (update, weight)),
         statistics=jax.tree.map(lambda s, n: jnp.where(finite, s, n), statistics, nothing),
         dropped=jnp.where(finite, 0, 1).astype(jnp.int32),
+        local=local,
     )
 
 
@@ -276,15 +301,16 @@ def client_work(work: AtClient, model: Model, batches: Batches | None) -> Proces
         at_server(EMPTY),
         at_server(KEY),
         at_clients(model.weights_type),
-        at_clients(data_type(model, batches)),
+        at_clients(client_type(model, batches)),
     )
-    def at_all_clients(state: Any, key: Any, weights: Any, data: Any) -> Any:
-        done = federated_map(work, (data, weights, federated_key(key, "client work")))
+    def at_all_clients(state: Any, key: Any, weights: Any, clients: Any) -> Any:
+        done = federated_map(work, (clients, weights, federated_key(key, "client work")))
         total = federated_sum((done.statistics, done.dropped))
         metrics = federated_apply(
             lambda statistics, dropped: {**report(model, statistics), "dropped_clients": dropped}, total
         )
-        result = federated_map(lambda d: {"update": d.update, "weight": d.weight}, done)
+        given = ("update", "weight", "local") if keeps_local(model) else ("update", "weight")
+        result = federated_map(lambda d: {name: getattr(d, name) for name in given}, done)
         return Output(state, result, metrics)
 
     return Process(initialize, at_all_clients)

@@ -160,12 +160,27 @@ def saved() -> dict[str, Any]:
     }
 
 
+def kept() -> dict[str, Any]:
+    """The averages of batch normalisation that each client keeps for itself, after two rounds."""
+    process = algorithm("batch_norm", models.NonTrainable.KEEP_LOCAL)
+    state = process.initialize()
+    with fd.use(runtime.local()):
+        for _ in range(2):
+            state = process.next(state, clients("batch_norm")).state
+    named = {client: process.weights(state, client=client).non_trainable for client in clients("batch_norm")}
+    one = process.model_of(state, client="d").non_trainable_variables
+    return {
+        "weights": {client: {k: np.asarray(v).tolist() for k, v in w.items()} for client, w in named.items()},
+        "user": [np.asarray(v.value).tolist() for v in one],
+    }
+
+
 def main(names: list[str]) -> None:
     """Trains the models of these names; with ``dropout``, says more about it."""
     found: dict[str, Any] = {"backend": keras.config.backend()}
     for name in names:
         found[name] = trained(name, 2, runtime.local)
-    found["saved"] = saved()
+    found["saved"], found["kept"] = saved(), kept()
     if "dropout" in names:
         found["reference"] = trained("dropout", 2, runtime.reference)
         twice = ("dropout", "dropout", "softmax")

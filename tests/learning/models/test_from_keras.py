@@ -325,7 +325,7 @@ def moved(mean: Any, variance: Any, batches: list[Any]) -> tuple[Any, Any]:
     return mean, variance
 
 
-@pytest.mark.parametrize("choice", [models.NonTrainable.KEEP_SERVERS, models.NonTrainable.AVERAGE])
+@pytest.mark.parametrize("choice", models.NonTrainable)
 @pytest.mark.parametrize("make", [runtime.local, runtime.reference])
 def test_what_becomes_of_the_averages_of_batch_norm(choice: models.NonTrainable, make: Any):
     model = of(normalising, example=NORMALISED, coupled=True, non_trainable=choice)
@@ -340,14 +340,18 @@ def test_what_becomes_of_the_averages_of_batch_norm(choice: models.NonTrainable,
         state = process.initialize(0)
         for _ in range(2):
             state = process.next(state, data).state
-    mean, variance = np.zeros(2), np.ones(2)
+    x = {i: client["x"].astype(np.float64) for i, client in data.items()}
+    batches = {"a": [x["a"][:3], x["a"][3:]], "b": [x["b"]], "c": []}
+    server: Any = (np.zeros(2), np.ones(2))
+    own: dict[str, Any] = {}
     if choice is models.NonTrainable.AVERAGE:
         for _ in range(2):
-            x = {i: client["x"].astype(np.float64) for i, client in data.items()}
-            of_a = moved(mean, variance, [x["a"][:3], x["a"][3:]])
-            of_b = moved(mean, variance, [x["b"]])
-            mean, variance = ((5 * a + 2 * b) / 7 for a, b in zip(of_a, of_b, strict=True))
-    found = state.weights.non_trainable
-    # A handful of sums of float32.
-    np.testing.assert_allclose(found["batch_normalization/moving_mean"], mean, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found["batch_normalization/moving_variance"], variance, rtol=0, atol=1e-6)
+            of_a, of_b = moved(server[0], server[1], batches["a"]), moved(*server, batches["b"])
+            server = [(5 * a + 2 * b) / 7 for a, b in zip(of_a, of_b, strict=True)]
+    if choice is models.NonTrainable.KEEP_LOCAL:
+        own = {client: moved(server[0], server[1], 2 * seen) for client, seen in batches.items()}
+    for client, expected in {None: server, **own}.items():
+        found = process.weights(state, client=client).non_trainable
+        for name, average in zip(("moving_mean", "moving_variance"), expected, strict=True):
+            # A handful of sums of float32.
+            np.testing.assert_allclose(found[f"batch_normalization/{name}"], average, rtol=0, atol=1e-6)

@@ -94,3 +94,17 @@ def test_averages_and_optimizers_of_keras_are_the_same_on_both_backends(
         for key, weight in expected[part].items():
             atol = BOUND * np.max(np.abs(weight))
             np.testing.assert_allclose(found[part][key], weight, rtol=0, atol=atol)
+
+
+def test_what_clients_keep_is_the_same_on_both_backends(
+    on_tensorflow: dict[str, Any], on_jax: dict[str, Any]
+):
+    found, expected = on_tensorflow["kept"], on_jax["kept"]
+    means = {str(kept) for kept in expected["weights"].values()}
+    assert len(means) == len(expected["weights"])
+    for client, kept in expected["weights"].items():
+        for key, weight in kept.items():
+            atol = BOUND * np.max(np.abs(weight))
+            np.testing.assert_allclose(found["weights"][client][key], weight, rtol=0, atol=atol)
+    for backend in (found, expected):
+        assert backend["user"] == list(backend["weights"]["d"].values())

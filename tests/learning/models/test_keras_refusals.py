@@ -266,18 +266,35 @@ def test_a_way_is_for_tensorflow(refused: Any):
         models.from_keras(small, **settings)
 
 
-def test_clients_keep_nothing_of_their_own(refused: Any):
-    settings: Any = {"example": EXAMPLE, "loss": LOSS, "non_trainable": models.NonTrainable.KEEP_LOCAL}
+class Counting(keras.layers.Layer):
+    """Counts the batches that it has seen."""
+
+    def build(self, input_shape: Any) -> None:
+        self.count = self.add_weight(
+            shape=(), dtype="int32", initializer="zeros", trainable=False, name="count"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        self.count.assign_add(1)
+        return inputs
+
+
+def test_only_real_numbers_can_be_averaged(refused: Any):
+    def counted() -> Any:
+        return keras.Sequential([keras.Input((3,)), Counting(name="counting"), keras.layers.Dense(2)])
+
+    settings: Any = {"example": EXAMPLE, "loss": LOSS, "non_trainable": models.NonTrainable.AVERAGE}
     with refused(
         UnsupportedError,
         """
-        Clients cannot keep weights of their own, for they keep nothing between rounds
-          found     non_trainable=NonTrainable.KEEP_LOCAL
-          expected  NonTrainable.KEEP_SERVERS or NonTrainable.AVERAGE
+        The weight 'counting/count' cannot be averaged
+          found     int32[]
+          expected  real numbers
           at        non_trainable, HERE
+          hint      NonTrainable.KEEP_SERVERS leaves it as it is at the server
         """,
     ):
-        models.from_keras(small, **settings)
+        models.from_keras(counted, **settings)
 
 
 def in_a_new_process(program: str, backend: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from foedus.lang import Computation, computation, federated_apply
 from foedus.learning._batches import Batches
 from foedus.learning._evaluation import gather_statistics
-from foedus.learning._stages import data_type
+from foedus.learning._stages import client_type
 from foedus.learning._statistics import report
 from foedus.learning.models import Model
 from foedus.process import Process
@@ -31,13 +31,13 @@ def fed_eval(
         distributor: How the weights reach clients; as they are if not given.
 
     Returns:
-        ``(<weights=W@SERVER,data={D*}@CLIENTS> -> metrics@SERVER)``: loss, metrics and number of examples
+        ``(<weights=W@SERVER,clients={D*}@CLIENTS> -> metrics@SERVER)``: loss, metrics and number of examples
         over all examples of all clients.
     """
     statistics = gather_statistics(model, batches=batches, distributor=distributor)
 
-    @computation(at_server(model.weights_type), at_clients(data_type(model, batches)))
-    def evaluate(weights: Any, data: Any) -> Any:
-        return federated_apply(lambda total: report(model, total), statistics(weights, data))
+    @computation(at_server(model.weights_type), at_clients(client_type(model, batches)))
+    def evaluate(weights: Any, clients: Any) -> Any:
+        return federated_apply(lambda total: report(model, total), statistics(weights, clients))
 
     return evaluate

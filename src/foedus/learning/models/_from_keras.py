@@ -65,13 +65,12 @@ def from_keras(
             outside of it; if the loss is not one number an example; if a metric cannot be measured here, or
             does not add up over clients; if a way is given and Keras is on JAX.
         TracingError: If it is told to be lowered, and cannot be.
-        UnsupportedError: If clients are to keep their own weights.
+        UnsupportedError: If weights are to be averaged that are no real numbers.
     """
     from foedus.frontends import keras as front_end
 
     front_end.require_keras()
     front_end.require_way(way)
-    _require_supported(non_trainable)
     element = to_type(example)
     split = splitter(element, features, label)
     opened = front_end.open_model(build, way=way)
@@ -108,17 +107,6 @@ def from_keras(
         coupled=found,
         to_user=lambda weights: opened.with_weights(*weights),
         non_trainable=non_trainable,
-    )
-
-
-def _require_supported(non_trainable: NonTrainable) -> None:
-    if non_trainable is not NonTrainable.KEEP_LOCAL:
-        return
-    raise UnsupportedError(
-        "Clients cannot keep weights of their own, for they keep nothing between rounds",
-        found=f"non_trainable={non_trainable}",
-        expected="NonTrainable.KEEP_SERVERS or NonTrainable.AVERAGE",
-        at=place("non_trainable"),
     )
 
 

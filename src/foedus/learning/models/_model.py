@@ -38,7 +38,7 @@ class Mode(Enum):
 
 class NonTrainable(Enum):
     """What becomes of the weights that a model changes itself while clients train it, such as the averages of
-    batch normalisation. Clients always begin with the server's.
+    batch normalisation. Clients begin with the server's.
     """
 
     KEEP_SERVERS = "keep the server's"
@@ -46,7 +46,8 @@ class NonTrainable(Enum):
     AVERAGE = "average"
     """The server takes the average of what clients made of them, weighted like their updates."""
     KEEP_LOCAL = "keep local"
-    """Each client keeps its own from round to round. Clients keep nothing yet, so it is refused."""
+    """Each client keeps its own from round to round, and no one else gets them (Andreux et al., 2020, section
+    3). Before its first round, a client has the server's, which stay what they were at the start."""
 
 
 class Forward(NamedTuple):
