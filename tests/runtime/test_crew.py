@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 import foedus as fd
 from foedus.data import cohort_of
 from foedus.errors import ArgumentError
-from foedus.runtime._crew import Crew, deal, group_size
+from foedus.runtime._crew import Crew, Shift, deal, group_size
 from foedus.runtime._pass import strands_of
 from foedus.types import int32, sequence
 
@@ -47,16 +48,40 @@ def test_groups_are_parts_of_the_tree_and_leave_something_to_even_out(runs: int,
     assert size == 1 or runs >= 4 * size * workers
 
 
-def test_workers_work_at_the_same_time_and_errors_come_through():
-    crew = Crew(2)
+def test_workers_work_at_the_same_time():
     both = threading.Barrier(2, timeout=20)
-    assert len(crew.each([both.wait, both.wait])) == 2
+    shift = Crew(2).begin([both.wait, both.wait])
+    assert sorted(shift.begun()) == [0, 1]
+    shift.finish()
 
+
+class Slow:
+    """An array that is computed when it is told to be."""
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+
+    def block_until_ready(self) -> None:
+        assert self.told.wait(20)
+        raise ValueError("not computed")
+
+
+def test_what_a_task_gives_is_there_before_it_is_computed():
+    slow = Slow()
+    shift = Crew(2).begin([lambda: slow, lambda: 1])
+    assert shift.begun() == [slow, 1]
+    slow.told.set()
+    with pytest.raises(ValueError, match="not computed"):
+        shift.finish()
+
+
+@pytest.mark.parametrize("wait", [Shift.begun, Shift.finish])
+def test_errors_of_tasks_come_through(wait: Callable[[Shift], Any]):
     def fails() -> Any:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        crew.each([fails, lambda: 1])
+        wait(Crew(2).begin([fails, lambda: 1]))
 
 
 @fd.computation(fd.at_clients(sequence(int32)))

@@ -211,7 +211,8 @@ class LearningProcess:
 
 def _some_clients(clients: Any, what: str) -> Any:
     """Clients' data with the cohort made where a source stands for one; an error if there are no clients."""
-    given = clients.cohort() if isinstance(clients, Source) else clients
+    # What is a cohort already is asked first: whether anything is a source takes longer to find out.
+    given = clients.cohort() if not isinstance(clients, Cohort) and isinstance(clients, Source) else clients
     if isinstance(given, Sized) and not len(given):
         raise ExecutionError(
             f"There are no clients in {what}",

@@ -219,6 +219,7 @@ class Placed:
             sequence.
         fixed: What of the template the compiled program depends on.
         work: For each sequence in the type, how many rows each member has.
+        bytes_to_read: How much must be read before a program can run over all members.
     """
 
     arrays: Any
@@ -226,11 +227,7 @@ class Placed:
     template: Any
     fixed: tuple[Any, ...]
     work: list[np.ndarray[Any, Any]]
-
-    @property
-    def bytes_to_read(self) -> int:
-        """How much must be read before a program can run over all members."""
-        return sum(own.bytes_to_read for own in _to_read(self.arrays))
+    bytes_to_read: int
 
     def load(self, pieces: list[np.ndarray[Any, Any]], number: int, into: Borrowed) -> Any:
         """The arrays of one piece.
@@ -362,11 +359,12 @@ def place_cohort(cohort: Cohort, order: list[int], shelf: Shelf) -> Placed:
     Returns:
         The placed values.
     """
-    sorted_cohort = cohort.take(order)
+    sorted_cohort = cohort if order == list(range(len(cohort))) else cohort.take(order)
     found: list[tuple[Lengths, np.ndarray[Any, Any]]] = []
     arrays, template = _place(sorted_cohort.value, sorted_cohort.ids, shelf, found)
     lengths, work = [one for one, _ in found], [rows for _, rows in found]
-    return Placed(arrays, lengths, template, tuple(_fixed(template)), work)
+    bytes_to_read = sum(own.bytes_to_read for own in _to_read(arrays))
+    return Placed(arrays, lengths, template, tuple(_fixed(template)), work, bytes_to_read)
 
 
 def _fixed(template: Any) -> Iterator[Any]:
@@ -485,7 +483,7 @@ def _pad_rows(rows: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
 
 def _lengths(ragged: Ragged, *, resident: bool) -> Lengths:
     spare = 0 if resident and any(map(_stays, flat_columns(ragged.columns))) else SLACK
-    counts = frozenset(int(n) for n in np.unique(ragged.count))
+    counts = frozenset(ragged.count.tolist())
     if ragged.rows is None:
         return Lengths(counts, frozenset(), 0, spare)
     # The places of all elements of all members, one after another.

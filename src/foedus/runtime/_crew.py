@@ -130,29 +130,13 @@ class Crew:
         """The device of a worker, None where all are on the default one."""
         return self._devices[worker]
 
-    def each(self, tasks: Sequence[_Task], *, meanwhile: _Task | None = None) -> list[Any]:
-        """Does tasks at the same time, one a worker, and waits for all.
-
-        Args:
-            tasks: What each worker does.
-            meanwhile: What the caller itself does while they are at work.
-
-        Returns:
-            What they gave.
-        """
+    def begin(self, tasks: Sequence[_Task]) -> Shift:
+        """Begins tasks at the same time, one a worker."""
         self._hire(len(tasks))
-        done: _Done = queue.SimpleQueue()
+        shift = Shift(len(tasks))
         for number, task in enumerate(tasks):
-            self._inboxes[number].put((number, task, done))
-        if meanwhile is not None:
-            meanwhile()
-        results: list[Any] = [None] * len(tasks)
-        for _ in tasks:
-            number, result, error = _next(done)
-            if error is not None:
-                raise error
-            results[number] = result
-        return results
+            self._inboxes[number].put((number, task, shift))
+        return shift
 
     def soon(self, task: _Task) -> Future[Any]:
         """Begins a task in the background."""
@@ -169,23 +153,63 @@ class Crew:
             self._inboxes.append(inbox)
 
 
+@final
+class Shift:
+    """Tasks that workers are at, and what comes of them.
+
+    Args:
+        count: How many tasks there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._begun: _Done = queue.SimpleQueue()
+        self._done: _Done = queue.SimpleQueue()
+
+    def begun(self) -> list[Any]:
+        """What the tasks gave; arrays in it may still be computed."""
+        return self._all_of(self._begun)
+
+    def finish(self) -> None:
+        """Waits until what the tasks gave is computed."""
+        self._all_of(self._done)
+
+    def do(self, number: int, task: _Task) -> None:
+        """Does one of the tasks, in a worker's own thread."""
+        try:
+            result = task()
+            self._begun.put((number, result, None))
+            jax.block_until_ready(result)
+        except BaseException as error:
+            # Whatever the caller waits for.
+            self._begun.put((number, None, error))
+            self._done.put((number, None, error))
+        else:
+            self._done.put((number, None, None))
+
+    def _all_of(self, done: _Done) -> list[Any]:
+        results: list[Any] = [None] * self._count
+        for _ in results:
+            number, result, error = _next(done)
+            if error is not None:
+                raise error
+            results[number] = result
+        return results
+
+
 _Task: TypeAlias = Callable[[], Any]
 _Done: TypeAlias = "queue.SimpleQueue[tuple[int, Any, BaseException | None]]"
 """Where workers put what came of their tasks: the task's number, its result, or what it raised."""
-_Inbox: TypeAlias = "queue.SimpleQueue[tuple[int, _Task, _Done] | None]"
+_Inbox: TypeAlias = "queue.SimpleQueue[tuple[int, _Task, Shift] | None]"
 """Where a worker finds its tasks; None ends it."""
 
 
 def _work(inbox: _Inbox) -> None:
     with jax.enable_x64(True):
         while (order := inbox.get()) is not None:
-            number, task, done = order
-            try:
-                result = number, task(), None
-            except BaseException as error:
-                result = number, None, error
-            done.put(result)
-            del order, task, result
+            number, task, shift = order
+            shift.do(number, task)
+            del order, task, shift
 
 
 _AT_WORK: weakref.WeakKeyDictionary[threading.Thread, _Inbox] = weakref.WeakKeyDictionary()

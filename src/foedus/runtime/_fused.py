@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from foedus.runtime._columns import Borrowed, Lengths, Placed, Shelf, bucket, padded, view
-from foedus.runtime._crew import Crew, Deal, deal, group_size
+from foedus.runtime._crew import Crew, Deal, Shift, deal, group_size
 from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
 from foedus.runtime._lasting import Late
 from foedus.runtime._leaves import Traced
 from foedus.runtime._member import (
-    at_server,
     given_and_kept,
     keeps_something,
     merged_argument,
@@ -27,7 +26,7 @@ from foedus.runtime._member import (
 )
 from foedus.runtime._merging import Order, merge
 from foedus.runtime._pass import fold, strands_of
-from foedus.runtime._plan import Plan, Stage
+from foedus.runtime._plan import Plan, Stage, at_server
 from foedus.runtime._program import Program
 from foedus.types import PlacementLiteral
 
@@ -87,7 +86,8 @@ class Members:
         where: The placement of each of them.
         late: Of the stored values those that are made when compiled code turns out to use them; what is
             stored only has their shape.
-        above: For each placement, which of its members each member of the stage belongs to, by name.
+        above: For each placement above the stage's, which of its members each member of the stage belongs
+            to, by name.
         limits: The greatest integers of secure sums, by the name of the reduction.
         count: How many members there are.
         first: The server's stage before, if it computes so little that it is done where it is needed.
@@ -116,10 +116,15 @@ class Members:
         """How much there is to do at each member, in elements of sequences, and one for itself."""
         total = np.ones(self.count)
         for path, placed in self.placed.items():
-            at = self.above[self.seen[path].name][: self.count]
+            at = self.seen_at(path)
             for own in placed.work:
                 total += own[at]
         return total
+
+    def seen_at(self, path: str) -> np.ndarray[Any, Any]:
+        """Of each member of the stage, whose value of an argument it sees."""
+        above = self.above.get(self.seen[path].name)
+        return np.arange(self.count) if above is None else above[: self.count]
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,9 @@ def run_fused(
         arguments = (_part(dealt.spans[0], 0, 1), order(), *traceable.shared(arrays))
         program = compiler.program(key, traceable.whole, traceable.lengths, arguments)
         arguments = _with_late(arguments, given.late, program)
-        (done,) = compiler.crew.each([partial(_call, compiler, program, arguments)])
+        shift = compiler.crew.begin([partial(compiler.call, program, *arguments)])
+        (done,) = shift.begun()
+        shift.finish()
         rooms.give_back()
         return *done, schedule
 
@@ -194,10 +201,17 @@ def run_fused(
         """Compiles the end of the pass while its beginning is compiled."""
         compiler.crew.soon(partial(merging, [folded] * schedule.workers))
 
-    folded = _fold_pieces(compiler, key, traceable, dealt, schedule.pieces, soon, meanwhile=order)
-    device = compiler.crew.device(0)
-    program, arguments = merging(folded if device is None else jax.device_put(folded, device))
-    return *compiler.call(program, *arguments), schedule
+    folded, finish = _fold_pieces(compiler, key, traceable, dealt, schedule.pieces, soon)
+    try:
+        device = compiler.crew.device(0)
+        # Called while the folds are at work: the merge begins by itself when they are done.
+        program, arguments = merging(folded if device is None else jax.device_put(folded, device))
+        done = compiler.call(program, *arguments)
+    except Exception:
+        finish()  # If a fold failed, that is what went wrong.
+        raise
+    finish()
+    return *done, schedule
 
 
 def _choose(compiler: Compiler, stage: Stage, given: Members, runs: int) -> Schedule:
@@ -252,7 +266,7 @@ class _Traceable:
         def of(server: Any, arrays: Any, stored: Any, above: Any, limits: Any) -> Callable[..., Any]:
             def member(index: Any) -> tuple[dict[str, Any], dict[str, Any]]:
                 places = {p.name for p in seen.values()} | {where[name].name for name in names}
-                at = {name: above[name][index] for name in places}
+                at = {name: above[name][index] if name in above else index for name in places}
                 supply = list(answers)
                 views = {
                     path: view(arrays[path], template, supply, at[seen[path].name])
@@ -313,12 +327,15 @@ def _fold_pieces(
     dealt: Deal,
     pieces: int,
     on_traced: Callable[[Any], None],
-    *,
-    meanwhile: Callable[[], Any],
-) -> list[tuple[Any, Any]]:
-    """Folds the runs of all workers, reading the data of the next piece meanwhile."""
+) -> tuple[list[tuple[Any, Any]], Callable[[], None]]:
+    """Folds the runs of all workers, reading the data of the next piece meanwhile.
+
+    Returns:
+        What comes of it, which may still be computed, and a function that waits until it is.
+    """
     crew = compiler.crew
     folded: list[Any] = [None] * len(dealt.spans)
+    shift = Shift(0)
     load = _loader(stage.given, dealt, pieces)
     rooms = [Borrowed(compiler.shelf.rooms) for _ in range(pieces)]
     loading = crew.soon(partial(load, 0, rooms[0])) if pieces > 1 else None
@@ -340,14 +357,18 @@ def _fold_pieces(
                     (*key, device), stage.folding, lengths, arguments, donated=(1,), on_traced=on_traced
                 )
             arguments = _with_late(arguments, stage.given.late, programs[device])
-            tasks.append(partial(_call, compiler, programs[device], arguments))
-        folded = crew.each(tasks, meanwhile=meanwhile)
-        rooms[piece].give_back()
-    return folded
+            tasks.append(partial(compiler.call, programs[device], *arguments))
+        shift = crew.begin(tasks)
+        folded = shift.begun()
+        if piece + 1 < pieces:
+            shift.finish()
+            rooms[piece].give_back()
 
+    def finish() -> None:
+        shift.finish()
+        rooms[-1].give_back()
 
-def _call(compiler: Compiler, program: Program, arguments: tuple[Any, ...]) -> Any:
-    return jax.block_until_ready(compiler.call(program, *arguments))
+    return folded, finish
 
 
 def _with_late(arguments: tuple[Any, ...], late: Mapping[str, Late], program: Program) -> tuple[Any, ...]:
@@ -385,8 +406,8 @@ def _loader(given: Members, dealt: Deal, pieces: int) -> Callable[[int, Borrowed
     def load(piece: int, rooms: Borrowed) -> dict[str, Any]:
         arrays = {}
         for path, one in given.placed.items():
-            above = given.above[given.seen[path].name][: given.count]
-            arrays[path] = one.load([np.unique(above[own]) for own in chosen], piece, rooms)
+            at = given.seen_at(path)
+            arrays[path] = one.load([np.unique(at[own]) for own in chosen], piece, rooms)
         return arrays
 
     return load

@@ -7,19 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from foedus.ir import Call
 from foedus.runtime._evaluate import Leaves, contribution, evaluate
 from foedus.runtime._leaves import Traced
-from foedus.runtime._plan import Stage, fields_of, operator_of
+from foedus.runtime._plan import Stage, at_server, fields_of, operator_of
 from foedus.runtime._secure import RANGED, SELECTS, out_of_range
-from foedus.types import SERVER, Federated, Struct, Type
+from foedus.types import Federated, Struct, Type
 
 _TRACED = Traced()
-
-
-def at_server(node: Call) -> bool:
-    """Whether a reduction gives its result to the server."""
-    return isinstance(node.type, Federated) and node.type.placement == SERVER
 
 
 def given_and_kept(
@@ -45,13 +39,8 @@ def given_and_kept(
 
 def keeps_something(stage: Stage) -> bool:
     """Whether ``given_and_kept`` keeps anything of a member."""
-    checked = (*RANGED, *SELECTS)
-    upwards = any(not at_server(node) for _, node in stage.reductions)
-    return (
-        bool(stage.outputs)
-        or upwards
-        or any(operator_of(n) in checked for _, n in stage.calls + stage.reductions)
-    )
+    checked = not stage.operators.isdisjoint((*RANGED, *SELECTS))
+    return bool(stage.outputs) or checked or not stage.reduces_to_server
 
 
 def merged_argument(server: Any, type_: Type, views: Mapping[str, Any], path: str) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from foedus.errors import UnsupportedError, place
 from foedus.intrinsics import TABLE, Flow
@@ -69,6 +70,16 @@ class Stage:
         """Whether anything comes out of it."""
         return bool(self.reductions or self.outputs or self.keys)
 
+    @cached_property
+    def operators(self) -> frozenset[str | None]:
+        """The names of the operators that are called, with None if there are leaves."""
+        return frozenset(operator_of(node) for _, node in self.calls + self.reductions)
+
+    @cached_property
+    def reduces_to_server(self) -> bool:
+        """Whether all its reductions give their results to the server."""
+        return all(at_server(node) for _, node in self.reductions)
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -90,16 +101,24 @@ class Plan:
     of_server: frozenset[int]
     trifles: dict[int, bool] = field(default_factory=dict)
 
-    def needed_after(self, number: int) -> frozenset[str]:
-        """The names of values that later stages, or the result, refer to."""
-        later = [stage.reads for stage in self.stages[number + 1 :]]
-        keys = [free_names(r.key) for stage in self.stages[number + 1 :] for r in stage.keys]
-        return frozenset(free_names(self.result)).union(*later, *keys)
+    @cached_property
+    def needed_after(self) -> list[frozenset[str]]:
+        """After each stage the names of values that later stages, or the result, refer to."""
+        needed = [frozenset(free_names(self.result))]
+        for stage in reversed(self.stages[1:]):
+            keys = (free_names(request.key) for request in stage.keys)
+            needed.append(needed[-1].union(stage.reads, *keys))
+        return needed[::-1]
 
 
 def is_reduction(node: Call) -> bool:
     """Whether a call moves values up."""
     return isinstance(node.function, Intrinsic) and TABLE[node.function.name].flow is Flow.UP
+
+
+def at_server(node: Call) -> bool:
+    """Whether a reduction gives its result to the server."""
+    return isinstance(node.type, Federated) and node.type.placement == SERVER
 
 
 def operator_of(node: Call) -> str | None:

@@ -42,14 +42,15 @@ class Program:
     ) -> None:
         self._compiled = compiled
         self._takes = takes
-        self._gives = gives
+        self._passed_on = [(at, i) for at, i in enumerate(gives) if i is not None]
         self._result = result
         self.used = used
 
     def __call__(self, *arguments: Any) -> Any:
         flat = jax.tree.leaves(arguments)
-        computed = iter(self._compiled(*[flat[i] for i in self._takes]))
-        found = [next(computed) if i is None else flat[i] for i in self._gives]
+        found = list(self._compiled(*[flat[i] for i in self._takes]))
+        for at, i in self._passed_on:
+            found.insert(at, flat[i])
         return self._result.unflatten(found)
 
 

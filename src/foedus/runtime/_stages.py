@@ -30,15 +30,17 @@ from foedus.runtime._lasting import (
     settle,
 )
 from foedus.runtime._leaves import Native, settled
-from foedus.runtime._member import at_server, given_and_kept, merged_argument, stage_at_server
+from foedus.runtime._member import given_and_kept, merged_argument, stage_at_server
 from foedus.runtime._pass import reduce_natively
-from foedus.runtime._plan import KeyRequest, Plan, Stage, fields_of, operator_of, reduced_value
+from foedus.runtime._plan import KeyRequest, Plan, Stage, at_server, fields_of, operator_of, reduced_value
 from foedus.runtime._program import computes_a_trifle
 from foedus.runtime._secure import RANGED, SECURE, SELECTS, check_bounds, check_range, in_dtype
 from foedus.types import CLIENTS, SERVER, Federated, PlacementLiteral, Struct, Type, field_path, is_above
 
 _NEEDS_MEMBERS = ("federated_mean", "federated_weighted_mean", "federated_min", "federated_max")
 _CHECKED = (*RANGED, *SELECTS)
+_BOUNDED = frozenset((*SECURE, *SELECTS))
+"""Operators whose bounds the host has to know, before or after the stage."""
 _NATIVE = Native()
 
 
@@ -65,6 +67,8 @@ class Run:
         self.stored: dict[str, tuple[PlacementLiteral, Any]] = {}
         self.cohorts: dict[str, tuple[PlacementLiteral, Cohort]] = {}
         self.placed: dict[str, Placed] = {}
+        self.reasons: dict[str, str | None] = {}
+        """Why compiled code cannot take a cohort, None if it can."""
         self.orders: dict[PlacementLiteral, list[ClientId]] = {}
         self.schedules: list[Schedule] = []
         self.waiting: int | None = None
@@ -117,11 +121,7 @@ class Run:
             return False
         if stage.native is not None or after.native is not None or not self._all_fit(stage):
             return False
-        if not self._all_fit(after) or any(
-            operator_of(node) in (*SECURE, *SELECTS) for _, node in _all_of(after)
-        ):
-            return False
-        if not all(at_server(node) for _, node in after.reductions):
+        if not (self._all_fit(after) and after.reduces_to_server and _BOUNDED.isdisjoint(after.operators)):
             return False
         if number not in self.plan.trifles:
             self.plan.trifles[number] = computes_a_trifle(stage_at_server(stage), self._read(stage))
@@ -175,10 +175,7 @@ class Run:
 
     def _run_members(self, number: int, stage: Stage) -> int:
         """Runs a stage, and in the same program the server's next one if it can; says how many that were."""
-        limits = {
-            name: self._limit(node, stage) for name, node in stage.reductions if operator_of(node) in SECURE
-        }
-        limits |= {name: self._most_key(node) for name, node in stage.calls if operator_of(node) in SELECTS}
+        limits = {} if _BOUNDED.isdisjoint(stage.operators) else self._limits(stage)
         count, stages = len(self.ids(stage.placement)), 1
         for _, node in stage.reductions:
             if at_server(node):
@@ -192,10 +189,8 @@ class Run:
             results, kept = self._compiled(number, stage, limits, then)
             self._keep_compiled({} if then is None else {name: results[name] for name in then.outputs})
             stages = 1 if then is None else 2
-        for name, node in _all_of(stage):
-            if count and operator_of(node) in _CHECKED:
-                found = np.asarray(kept.pop(f"range/{name}"))[:count]
-                check_range(node, found, limits[name], self.ids(stage.placement))
+        if count and limits:
+            self._check_ranges(stage, limits, kept)
         for name, node in stage.reductions:
             target = node.type
             assert isinstance(target, Federated)
@@ -214,10 +209,10 @@ class Run:
     def _next_at_server(self, number: int, stage: Stage) -> Stage | None:
         """The server's stage after one at members, if nothing has to be done on the host between them."""
         then = self.plan.stages[number + 1] if number + 1 < len(self.plan.stages) else None
-        checked = any(operator_of(node) in (*SECURE, *SELECTS) for _, node in _all_of(stage))
-        if then is None or then.placement != SERVER or then.native is not None or checked:
+        if then is None or then.placement != SERVER or then.native is not None:
             return None
-        return then if all(at_server(node) for _, node in stage.reductions) and self._all_fit(then) else None
+        fused = stage.reduces_to_server and _BOUNDED.isdisjoint(stage.operators)
+        return then if fused and self._all_fit(then) else None
 
     def _of_nobody(self, stage: Stage) -> tuple[dict[str, Any], dict[str, Any]]:
         results = {
@@ -227,6 +222,17 @@ class Run:
         }
         given = [f"given/{name}" for name, _ in stage.reductions]
         return results, dict.fromkeys([*stage.outputs, *given], Listed([]))
+
+    def _limits(self, stage: Stage) -> dict[str, Any]:
+        """The bounds of secure sums and of selections."""
+        limits = {name: self._limit(n, stage) for name, n in stage.reductions if operator_of(n) in SECURE}
+        return limits | {name: self._most_key(n) for name, n in stage.calls if operator_of(n) in SELECTS}
+
+    def _check_ranges(self, stage: Stage, limits: Mapping[str, Any], kept: dict[str, Any]) -> None:
+        ids = self.ids(stage.placement)
+        for name, node in stage.calls + stage.reductions:
+            if operator_of(node) in _CHECKED:
+                check_range(node, np.asarray(kept.pop(f"range/{name}"))[: len(ids)], limits[name], ids)
 
     def _limit(self, node: Call, stage: Stage) -> Any:
         name = operator_of(node)
@@ -263,7 +269,9 @@ class Run:
         for path, (placement, cohort) in self.cohorts.items():
             if placement != stage.placement and not is_above(placement, stage.placement):
                 continue
-            reason = reason_against_columns(cohort)
+            if path not in self.reasons:
+                self.reasons[path] = reason_against_columns(cohort)
+            reason = self.reasons[path]
             if reason is not None:
                 return f"{reason}, in {_named(path, self.plan.parameter_type)}"
         return None
@@ -302,7 +310,7 @@ class Run:
         stored |= {name: value.stands_for_it for name, value in late.items()}
         first = None if self.waiting is None else self.plan.stages[self.waiting]
         last = number if then is None else number + 1
-        wanted = self.plan.needed_after(last).intersection(() if first is None else first.outputs)
+        wanted = self.plan.needed_after[last].intersection(() if first is None else first.outputs)
         given = Members(
             server=self._read(stage, *(s for s in (first, then) if s is not None)),
             placed={path: self.placed[path] for path in seen},
@@ -310,7 +318,7 @@ class Run:
             stored=stored,
             late=late,
             where={name: p for name, (p, _) in self.stored.items()},
-            above={p.name: padded(own, bucket(count)) for p, own in above.items()},
+            above={p.name: padded(own, bucket(count)) for p, own in above.items() if p != stage.placement},
             limits={name: jax.tree.map(np.asarray, limit) for name, limit in limits.items()},
             count=count,
             first=first,
@@ -410,10 +418,6 @@ class Run:
                 return each[0] if each else None
             return each
         return _of_argument(_select(node, self.given), type_)
-
-
-def _all_of(stage: Stage) -> list[tuple[str, Call]]:
-    return stage.calls + stage.reductions
 
 
 def _type_in(stage: Stage, name: str) -> Type | None:
