@@ -36,6 +36,7 @@ from foedus.data import (
 )
 from foedus.foreign import NoJax, kind
 from foedus.ir import Foreign
+from foedus.runtime._spare import Spare
 from foedus.types import STRING, Sequence, Struct, Tensor, Type, walk
 
 SLACK = 512
@@ -105,10 +106,12 @@ class Rooms:
 
 @final
 class Shelf:
-    """Device copies of host columns, each kept as long as its host array lives; and rooms for other rows."""
+    """Device copies of host columns, each kept as long as its host array lives; rooms for other rows; and
+    spare arrays for partial results."""
 
     def __init__(self) -> None:
         self.rooms = Rooms()
+        self.spare = Spare()
         self._placed: dict[int, tuple[weakref.ref[Any], Any]] = {}
 
     def place(self, column: np.ndarray[Any, Any]) -> Any:

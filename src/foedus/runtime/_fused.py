@@ -25,7 +25,7 @@ from foedus.runtime._member import (
     stage_at_server,
 )
 from foedus.runtime._merging import Order, merge
-from foedus.runtime._pass import fold, strands_of
+from foedus.runtime._pass import empty_room, fold, strands_of
 from foedus.runtime._plan import Plan, Stage, at_server
 from foedus.runtime._program import Program
 from foedus.types import PlacementLiteral
@@ -292,12 +292,22 @@ class _Traceable:
         """The first call of a pass, or one that goes on where another ended."""
         member_of = self.member_of(answers)
 
-        def run(work: Any, before: Any, server: Any, *shared: Any) -> Any:
+        def run(work: Any, so_far: Any, server: Any, *shared: Any) -> Any:
             known = self.given.at_server(server)
             member, monoids = member_of(known, *shared), self.monoids(known)
-            return fold(member, monoids, work, before, longest=self.longest, together=self.together)
+            return fold(member, monoids, work, so_far, longest=self.longest, together=self.together)
 
         return run
+
+    def room(self, server: Any, work: Any) -> Any:
+        """Room for the partial results of a worker."""
+        monoids = self.monoids(self.given.at_server(server))
+        return empty_room(monoids, *work.shape[:2], together=self.together)
+
+    def fresh_room(self, work: Any) -> Any:
+        """The same, made without compiling anything."""
+        shapes = jax.eval_shape(self.room, self.given.server, work)
+        return jax.tree.map(lambda s: jax.device_put(np.zeros(s.shape, s.dtype)), shapes)
 
     def merging(self, _: list[Lengths]) -> Callable[..., Any]:
         """The end of a pass."""
@@ -315,7 +325,7 @@ class _Traceable:
         folding, merging = self.folding(answers), self.merging(answers)
 
         def run(work: Any, order: Order, *shared: Any) -> Any:
-            return merging(shared[0], [folding(work, None, *shared)], order)
+            return merging(shared[0], [folding(work, (self.room(shared[0], work), None), *shared)], order)
 
         return run
 
@@ -334,7 +344,12 @@ def _fold_pieces(
         What comes of it, which may still be computed, and a function that waits until it is.
     """
     crew = compiler.crew
-    folded: list[Any] = [None] * len(dealt.spans)
+    devices = [crew.device(worker) for worker in range(len(dealt.spans))]
+    shapes = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves((dealt.spans[0], stage.given.server))]
+    purposes = [(*key, *shapes, device) for device in devices]
+    spare = compiler.shelf.spare
+    fresh = partial(stage.fresh_room, dealt.spans[0])
+    folded: list[Any] = [(spare.take(purpose, fresh), None) for purpose in purposes]
     shift = Shift(0)
     load = _loader(stage.given, dealt, pieces)
     rooms = [Borrowed(compiler.shelf.rooms) for _ in range(pieces)]
@@ -346,9 +361,8 @@ def _fold_pieces(
         shared = stage.shared(arrays)
 
         tasks, programs = [], dict[Any, Program]()
-        for worker, before in enumerate(folded):
-            arguments = (_part(dealt.spans[worker], piece, pieces), before, *shared)
-            device = crew.device(worker)
+        for worker, (device, so_far) in enumerate(zip(devices, folded, strict=True)):
+            arguments = (_part(dealt.spans[worker], piece, pieces), so_far, *shared)
             if device is not None:
                 arguments = jax.device_put(arguments, device)
             if device not in programs:
@@ -367,6 +381,8 @@ def _fold_pieces(
     def finish() -> None:
         shift.finish()
         rooms[-1].give_back()
+        for purpose, (room, _) in zip(purposes, folded, strict=True):
+            spare.give_back(purpose, room)
 
     return folded, finish
 

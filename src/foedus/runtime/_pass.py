@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 
 from foedus.runtime._evaluate import Monoid
-from foedus.runtime._merging import both_of, merged, reader
+from foedus.runtime._merging import both_of, merged
 
 STRANDS = 32
 """Into how many runs of members, at most, a reduction is cut (spec, N3)."""
@@ -39,7 +39,7 @@ def fold(
     member: Member,
     monoids: Mapping[str, Monoid],
     work: Any,
-    before: tuple[Any, Any] | None,
+    so_far: tuple[Any, Any],
     *,
     longest: int,
     together: int,
@@ -51,21 +51,21 @@ def fold(
         monoids: How each reduction folds.
         work: int32[slots, size, 3]: of each run of each group its first member, and where this call
             begins and ends in it; runs in which it does nothing come last.
-        before: What an earlier call gave, None in the first; then groups have one run.
+        so_far: What an earlier call gave, in which this one goes on; then groups have one run. In the first
+            call, a room of ``empty_room`` to write in, whatever it holds, and None.
         longest: How many members the longest run has.
         together: How many groups are folded at a time, as one batch.
 
     Returns:
-        By name, the partial results ``[slots, ...]``, and the kept values ``[slots * size, longest, ...]``.
+        The room with the partial result of each group in the row of its slot, by name, and the kept values
+        ``[slots * size, longest, ...]``, by name.
     """
+    room, before = so_far
     shapes = jax.eval_shape(lambda: dict(member(jnp.int32(0))[1]))
-    size = work.shape[1]
+    slots, size = work.shape[:2]
 
-    def nothing() -> tuple[Any, Any]:
-        zero = {name: jax.tree.map(jnp.asarray, monoid.zero) for name, monoid in monoids.items()}
-        return zero, jax.tree.map(lambda s: jnp.zeros((longest, *s.shape), s.dtype), shapes)
-
-    def run(span: Any, before: Any) -> Any:
+    def run(span: Any, row: Any, place: Any, rooms: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Folds a run in a row of the partial results."""
         first, begin, end = span
 
         def one(index: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -73,24 +73,68 @@ def fold(
             gives, values = member(index)
             partial = {name: m.accumulate(partial[name], gives[name]) for name, m in monoids.items()}
             return partial, jax.tree.map(
-                lambda room, value: lax.dynamic_update_index_in_dim(room, value, index - first, 0),
+                lambda all_, value: lax.dynamic_update_slice(
+                    all_, value[None, None], (place, index - first, *[jnp.int32(0)] * value.ndim)
+                ),
                 kept,
                 dict(values),
             )
 
-        return lax.fori_loop(begin, end, one, nothing() if before is None else before)
+        partials, kept = rooms
+        start = _zero(monoids) if before is None else _row(partials, row)
+        partial, kept = lax.fori_loop(begin, end, one, (start, kept))
+        return _with_row(partials, partial, row), kept
 
-    def group(given: Any) -> Any:
-        spans, before = given
+    def group(spans: Any, slot: Any, slots: int, rooms: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Folds the runs of a group in the rows behind those of the slots, and merges them."""
         if size == 1:
-            partial, kept = run(spans[0], before)
-            return partial, jax.tree.map(lambda x: x[None], kept)
-        partials, kept = lax.map(lambda span: run(span, None), spans)
+            return run(spans[0], slot, slot, rooms)
+        partials, kept = _loop(size, lambda i, rooms: run(spans[i], slots + i, slot * size + i, rooms), rooms)
         count = jnp.sum(spans[:, 2] > spans[:, 1])
-        return merged(both_of(monoids), reader(partials), count, most=size), kept
+        total = merged(both_of(monoids), lambda i: _row(partials, slots + i), count, most=size)
+        return _with_row(partials, total, slot), kept
 
-    partials, kept = lax.map(group, (work, before), batch_size=None if together == 1 else together)
-    return partials, jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), kept)
+    def nothing(slots: int) -> Any:
+        return jax.tree.map(lambda s: jnp.zeros((slots * size, longest, *s.shape), s.dtype), shapes)
+
+    def alone(given: Any) -> tuple[Any, Any]:
+        """A group in rooms of its own."""
+        spans, so_far = given
+        rooms = (empty_room(monoids, 1, size, together=1), nothing(1))
+        if before is not None:
+            rooms = jax.tree.map(lambda x: x[None], so_far)
+        partials, kept = group(spans, jnp.int32(0), 1, rooms)
+        return _row(partials, 0), kept
+
+    if together == 1:
+        rooms = room, nothing(slots) if before is None else before
+        return _loop(slots, lambda slot, rooms: group(work[slot], slot, slots, rooms), rooms)
+    partials, kept = lax.map(alone, (work, None if before is None else so_far), batch_size=together)
+    return partials, jax.tree.map(lambda x: x.reshape(slots * size, *x.shape[2:]), kept)
+
+
+def empty_room(monoids: Mapping[str, Monoid], slots: int, size: int, *, together: int) -> Any:
+    """Room for the partial results that ``fold`` writes: a row for each slot, and where groups of several
+    runs are folded one after another, a row for each run of a group.
+    """
+    rows = slots if size == 1 or together > 1 else slots + size
+    return jax.tree.map(lambda zero: jnp.zeros((rows, *zero.shape), zero.dtype), _zero(monoids))
+
+
+def _loop(count: int, body: Callable[[Any, Any], Any], start: Any) -> Any:
+    return lax.fori_loop(jnp.int32(0), jnp.int32(count), body, start)
+
+
+def _zero(monoids: Mapping[str, Monoid]) -> dict[str, Any]:
+    return {name: jax.tree.map(jnp.asarray, monoid.zero) for name, monoid in monoids.items()}
+
+
+def _row(rows: Any, index: Any) -> Any:
+    return jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, index, keepdims=False), rows)
+
+
+def _with_row(rows: Any, row: Any, index: Any) -> Any:
+    return jax.tree.map(lambda all_, x: lax.dynamic_update_index_in_dim(all_, x, index, 0), rows, row)
 
 
 def reduce_natively(monoid: Monoid, given: list[Any]) -> Any:
