@@ -15,6 +15,7 @@ with --from-json, without measuring.
 from __future__ import annotations
 
 import argparse
+import compileall
 import importlib.util
 import json
 import os
@@ -211,6 +212,7 @@ class Comparison:
 
     def run(self) -> None:
         """Runs everything that is not in the journal yet."""
+        _compile_modules()
         there = [(name, peer) for name, peer in self._chosen() if self._is_there(name, peer)]
         planned = list(self._planned(there))
         single = [name for name in SINGLE if name in self.options.only and not self.journal.has(single=name)]
@@ -331,6 +333,13 @@ class Comparison:
         for place, name in places.items():
             text = text if place is None else text.replace(str(place), name)
         return text
+
+
+def _compile_modules() -> None:
+    """Compiles the modules of Foedus to bytecode, as pip has done with those of the peers."""
+    spec = importlib.util.find_spec("foedus")
+    for folder in (spec and spec.submodule_search_locations) or []:
+        compileall.compile_dir(folder, quiet=1)
 
 
 def _python(peer: Peer) -> Path:

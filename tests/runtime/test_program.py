@@ -17,15 +17,17 @@ from jax.extend import core
 import foedus as fd
 from foedus.data import client_key
 from foedus.errors import TracingError
-from foedus.runtime import _stages
+from foedus.runtime import _program, _stages
 from foedus.runtime._program import Program, compile_program, computes_a_trifle, uses
 
 THREE = np.arange(3, dtype=np.float32)
 
 
-def compiled(function: Callable[..., Any], *arguments: Any, donated: tuple[int, ...] = ()) -> Program:
+def compiled(
+    function: Callable[..., Any], *arguments: Any, donated: tuple[int, ...] = (), soon: bool = False
+) -> Program:
     return compile_program(
-        function, arguments, suit=core.jaxpr_as_fun, donated=donated, on_traced=lambda _: None
+        function, arguments, suit=core.jaxpr_as_fun, donated=donated, soon=soon, on_traced=lambda _: None
     )
 
 
@@ -148,3 +150,31 @@ def test_a_trifle_at_the_server_takes_no_call_of_its_own():
     with fd.use(runtime):
         found = a_round(np.array([1, 2], np.uint32), 4, [1.0, 2.5])
     assert [np.asarray(x).tolist() for x in found] == [np.asarray(x).tolist() for x in expected]
+
+
+def options_of(function: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, *, soon: bool) -> list[Any]:
+    """What XLA was told when it compiled a function."""
+    told: list[Any] = []
+    compile_ = jax.stages.Lowered.compile
+
+    def noting(self: Any, options: Any = None) -> Any:
+        told.append(options)
+        return compile_(self, options)
+
+    monkeypatch.setattr(jax.stages.Lowered, "compile", noting)
+    compiled(function, THREE, soon=soon)
+    return told
+
+
+def test_less_time_is_spent_where_it_changes_no_bit(monkeypatch: pytest.MonkeyPatch):
+    quick = {"xla_cpu_use_fusion_emitters": False}
+    assert options_of(lambda x: jnp.sqrt(x * x + 1) / 3, monkeypatch, soon=True) == [quick]
+    assert options_of(lambda x: x + 1, monkeypatch, soon=False) == [None]
+    assert options_of(lambda x: jnp.float32(2) ** x, monkeypatch, soon=True) == [None]
+    looped = options_of(lambda x: jax.lax.fori_loop(0, 3, lambda i, y: y + i, x), monkeypatch, soon=True)
+    assert looped == [None]
+
+
+def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_program, "_SOON", {"xla_cpu_of_tomorrow": True})
+    assert compiled(lambda x: x + 1, THREE, soon=True)(THREE).tolist() == [1, 2, 3]

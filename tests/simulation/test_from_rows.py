@@ -28,6 +28,17 @@ def test_rows_that_lie_together_are_not_copied():
     assert scattered.columns(1).tolist() == [1, 4]
 
 
+@pytest.mark.parametrize("ids", [[3, 3, 1, 3, 2, 2], ["p", "p", "q", "p", "p\0", "q"]])
+def test_an_array_of_ids_is_as_good_as_a_list(ids: list[Any]):
+    column = np.arange(6, dtype=np.float32)
+    listed = ClientData.from_arrays(column, ids)
+    for kind in (None, object):
+        found = ClientData.from_arrays(column, np.array(ids, kind))
+        if kind is object or "p\0" not in ids:  # NumPy drops a zero at the end of a string.
+            assert found.ids == listed.ids
+            assert [found.examples(i) for i in found.ids] == [listed.examples(i) for i in listed.ids]
+
+
 def test_columns_may_be_nested_and_in_any_container():
     columns = Reading(
         {"floor": np.array([1, 2], np.uint8), "name": np.array(["x", "y"])},

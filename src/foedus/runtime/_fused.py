@@ -60,6 +60,7 @@ class Compiler(Protocol):
         arguments: tuple[Any, ...],
         *,
         donated: tuple[int, ...] = (),
+        soon: bool = False,
         on_traced: Callable[[Any], None] = ...,
     ) -> Program:
         """A compiled program, compiled now if none fits."""
@@ -195,7 +196,8 @@ def run_fused(
 
     def merging(folded: list[Any]) -> tuple[Program, tuple[Any, ...]]:
         arguments = (given.server, folded, order())
-        return compiler.program((*key, "merge"), traceable.merging, [], arguments), arguments
+        program = compiler.program((*key, "merge"), traceable.merging, [], arguments, soon=True)
+        return program, arguments
 
     def soon(folded: Any) -> None:
         """Compiles the end of the pass while its beginning is compiled."""

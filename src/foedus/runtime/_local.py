@@ -123,6 +123,7 @@ class LocalRuntime:
         arguments: tuple[Any, ...],
         *,
         donated: tuple[int, ...] = (),
+        soon: bool = False,
         on_traced: Callable[[Any], None] = lambda _: None,
     ) -> Program:
         """A compiled program, compiled now if none fits; several threads may ask at the same time.
@@ -133,6 +134,7 @@ class LocalRuntime:
             lengths: What the sequences of this call need answered.
             arguments: What it is to be called with, or the shapes of that.
             donated: Which arguments it may write its results over.
+            soon: Whether to spend less time on compiling it, since it does little.
             on_traced: Told the shapes of the results, just before the program is compiled.
 
         Returns:
@@ -153,7 +155,12 @@ class LocalRuntime:
                 fresh = [replace(one, asked=set(), derivations=[]) for one in lengths]
                 suit = in_other_forms if self.crew.on_cpu else core.jaxpr_as_fun
                 slot.program = compile_program(
-                    build(fresh), arguments, suit=suit, donated=donated, on_traced=on_traced
+                    build(fresh),
+                    arguments,
+                    suit=suit,
+                    donated=donated,
+                    soon=soon and self.crew.on_cpu,
+                    on_traced=on_traced,
                 )
                 slot.lengths = fresh
                 self._count(compiled=1)

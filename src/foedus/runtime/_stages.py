@@ -168,7 +168,9 @@ class Run:
             return
 
         scope = self._read(stage)
-        program = self.compiler.program((self.plan, number), lambda _: stage_at_server(stage), [], (scope,))
+        program = self.compiler.program(
+            (self.plan, number), lambda _: stage_at_server(stage), [], (scope,), soon=True
+        )
         self._keep_compiled(self.compiler.call(program, scope))
 
     # ------------------------------------------------------------ a placement below

@@ -46,7 +46,8 @@ def resident_rows(columns: Any, client_ids: Any) -> Resident:
     rows = len(arrays[0])
     _check_lengths(columns, rows)
     numbers: dict[ClientId, int] = {}
-    owner = np.fromiter((numbers.setdefault(i, len(numbers)) for i in _to_ids(client_ids)), dtype=np.int64)
+    ids, lengths = _runs_of(client_ids)
+    owner = np.repeat(np.array([numbers.setdefault(i, len(numbers)) for i in ids], np.int64), lengths)
     if len(owner) != rows:
         raise DataError(
             "There must be one client id for each row",
@@ -130,6 +131,16 @@ def _lengths(value: Any, path: str) -> Iterable[tuple[str, int]]:
         return
     for i, (name, item) in enumerate(parts):
         yield from _lengths(item, path + field_path(i, name))
+
+
+def _runs_of(values: Any) -> tuple[list[ClientId], Array]:
+    """The id of each run of neighbouring rows that have the same, and how many rows it has."""
+    array = np.asarray(values) if hasattr(values, "dtype") else None
+    if array is None or array.dtype.kind not in "iuU" or array.ndim != 1 or not len(array):
+        ids = _to_ids(values)
+        return ids, np.ones(len(ids), np.int64)
+    begins = np.flatnonzero(np.concatenate([[True], array[1:] != array[:-1]]))
+    return _to_ids(array[begins]), np.diff(begins, append=len(array))
 
 
 def _to_ids(values: Any) -> list[ClientId]:
