@@ -145,6 +145,42 @@ def test_narrow_products(a: int, b: int):
     assert ("optimization_barrier" in found) == (min(a, b) == 3)
 
 
+@pytest.mark.parametrize(
+    ("tall", "narrow", "lies"), [(40, 3, True), (400, 64, True), (400, 65, False), (12, 4, False)]
+)
+def test_narrow_weights_lie_down_while_a_loop_trains_them(tall: int, narrow: int, lies: bool):
+    x, y = normal(5, 4, tall), normal(5, 4, narrow)
+
+    def train(weights: Any, steps: Any) -> Any:
+        def loss(weights: Any, i: Any) -> Any:
+            return jnp.mean((x[i] @ weights["w"] + weights["b"] - y[i]) ** 2)
+
+        def step(i: Any, carry: Any) -> Any:
+            weights, norm = carry
+            gradients = jax.grad(loss)(weights, i)
+            return jax.tree.map(lambda w, g: w - 0.01 * g, weights, gradients), norm + jnp.sum(
+                weights["w"] ** 2
+            )
+
+        return lax.fori_loop(0, steps, step, (weights, 0.0))
+
+    start = {"w": normal(tall, narrow, seed=1), "b": normal(narrow)}
+    for steps in (0, 5):
+        same(train, start, jnp.int32(steps))
+    traced = jax.make_jaxpr(rewritten(train))(start, jnp.int32(5))
+    (loop,) = [e for e in traced.eqns if e.primitive.name == "while"]
+    shapes = [variable.aval.shape for variable in loop.outvars]
+    assert ((narrow, tall) in shapes) == lies
+
+
+def test_weights_that_a_loop_only_reads_stay_as_they_are():
+    def last(weights: Any, x: Any) -> Any:
+        return lax.fori_loop(0, 3, lambda i, c: (c[0], (c[1] @ c[0])[:, :1] + c[1]), (weights, x))
+
+    found = same(last, normal(40, 3), normal(4, 40))
+    assert found == of(last, normal(40, 3), normal(4, 40))
+
+
 def recurrent(weights: Any, x: Any) -> Any:
     def step(h: Any, z: Any) -> Any:
         h = jnp.tanh(z + h @ weights["h"])

@@ -197,14 +197,47 @@ def turned(scan: core.JaxprEqn) -> dict[Any, set[int]]:
         For each matrix that stays the same in all steps, by its variable in the body, the products ``x @
         w.T``.
     """
-    found: dict[Any, set[int]] = {}
     body = scan.params["jaxpr"].jaxpr
     same = body.invars[: scan.params["num_consts"]] if scan.params["length"] >= _LEAST_STEPS else []
+    return _products_with(same, body, along=1)
+
+
+_NARROW = 64
+"""Up to this many columns, weights that a loop reads and changes are better kept lying down in it."""
+_TALLER = 4
+
+
+def lying_carries(loop: core.JaxprEqn) -> dict[Any, set[int]]:
+    """Tall and narrow weights that a ``while`` loop reads in products and changes, as training does.
+
+    Args:
+        loop: The loop.
+
+    Returns:
+        For each, by its variable in the body, the ids of the products ``x @ w``.
+    """
+    body = loop.params["body_jaxpr"].jaxpr
+    carries = body.invars[loop.params["body_nconsts"] :]
+    changed = [before for before, after in zip(carries, body.outvars, strict=True) if before is not after]
+    found = _products_with(changed, body, along=0)
+    return {weights: products for weights, products in found.items() if _is_narrow(weights.aval)}
+
+
+def _is_narrow(shape: Any) -> bool:
+    tall, narrow = shape.shape
+    return narrow <= _NARROW and tall >= _TALLER * narrow
+
+
+def _products_with(matrices: list[Any], body: core.Jaxpr, *, along: int) -> dict[Any, set[int]]:
+    """For each matrix the ids of the products of other matrices with it that sum over its dimension
+    ``along``.
+    """
+    found: dict[Any, set[int]] = {}
     for step in body.eqns:
-        if step.primitive.name != "dot_general" or step.invars[1] not in same:
+        if step.primitive.name != "dot_general" or step.invars[1] not in matrices:
             continue
-        weights = step.invars[1]
+        matrix: Any = step.invars[1]
         (left, right), batch = step.params["dimension_numbers"]
-        if batch == ((), ()) and tuple(right) == (1,) and len(left) == 1 and len(weights.aval.shape) == 2:
-            found.setdefault(weights, set()).add(id(step))
+        if batch == ((), ()) and tuple(right) == (along,) and len(left) == 1 and len(matrix.aval.shape) == 2:
+            found.setdefault(matrix, set()).add(id(step))
     return found

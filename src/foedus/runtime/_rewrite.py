@@ -17,7 +17,7 @@ from jax import lax
 from jax.extend import core
 
 from foedus.runtime._convolutions import convolve
-from foedus.runtime._loops import Accumulation, Rows, accumulations, collected, rows_of, turned
+from foedus.runtime._loops import Accumulation, Rows, accumulations, collected, lying_carries, rows_of, turned
 from foedus.runtime._products import lies_down, lying_product
 from foedus.runtime._windows import reduce_windows, scatter_to_selected
 
@@ -65,6 +65,8 @@ def _changes(jaxpr: core.Jaxpr) -> bool:
         if name == "dot_general" and lies_down(*_operands(equation), equation.params):
             return True
         if any(_changes(inner) for inner in core.jaxprs_in_params(equation.params)):
+            return True
+        if name == "while" and lying_carries(equation):
             return True
         if name == "scan" and (accumulations(equation) or turned(equation) or rows_of(equation).saves):
             return True
@@ -115,8 +117,8 @@ def _step(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
         )
     if name == "scan":
         return _scan(equation, given)
-    if name == "while" and _inner_changes(equation):
-        return _while(params, given)
+    if name == "while":
+        return _while(equation, given)
     if name == "cond" and _inner_changes(equation):
         branches = [_function(branch) for branch in params["branches"]]
         return lax.switch(given[0], branches, *given[1:])
@@ -144,13 +146,36 @@ def _function(closed: core.ClosedJaxpr) -> Callable[..., Any]:
     return lambda *given: _run(closed.jaxpr, closed.consts, given)
 
 
-def _while(params: dict[str, Any], given: list[Any]) -> Sequence[Any]:
+def _while(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
+    """A loop, with narrow weights that it changes lying down in it."""
+    params, lying = equation.params, lying_carries(equation)
+    if not lying and not _inner_changes(equation):
+        return _unchanged(equation, given)
     conds, bodies = params["cond_nconsts"], params["body_nconsts"]
-    cond, body = _function(params["cond_jaxpr"]), _function(params["body_jaxpr"])
+    cond, closed = _function(params["cond_jaxpr"]), params["body_jaxpr"]
     for_cond, for_body, start = given[:conds], given[conds : conds + bodies], given[conds + bodies :]
-    return lax.while_loop(
-        lambda carry: cond(*for_cond, *carry)[0], lambda carry: tuple(body(*for_body, *carry)), tuple(start)
-    )
+    carried = closed.jaxpr.invars[bodies:]
+
+    def turned_around(carry: Sequence[Any]) -> tuple[Any, ...]:
+        pairs = zip(carried, carry, strict=True)
+        return tuple(lax.transpose(value, (1, 0)) if name in lying else value for name, value in pairs)
+
+    def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        scope = _Scope(closed.jaxpr, closed.consts, [*for_body, *turned_around(carry)])
+        weights = {
+            step: value for name, value in zip(carried, carry, strict=True) for step in lying.get(name, ())
+        }
+        for step in closed.jaxpr.eqns:
+            if id(step) in weights:
+                scope.write(step, [_with_turned(step, scope, weights[id(step)], along=1)])
+            else:
+                scope.write(step, _step(step, [scope.read(atom) for atom in step.invars]))
+        return turned_around([scope.read(atom) for atom in closed.jaxpr.outvars])
+
+    def goes_on(carry: tuple[Any, ...]) -> Any:
+        return cond(*for_cond, *turned_around(carry))[0]
+
+    return turned_around(lax.while_loop(goes_on, body, turned_around(start)))
 
 
 def _scan(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
@@ -177,7 +202,7 @@ def _scan(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
             if id(step) in left_out:
                 continue
             if id(step) in products:
-                scope.write(step, [_with_turned(step, scope, transposed[step.invars[1]])])
+                scope.write(step, [_with_turned(step, scope, transposed[step.invars[1]], along=0)])
             else:
                 scope.write(step, _step(step, [scope.read(atom) for atom in step.invars]))
         after = [scope.read(closed.jaxpr.outvars[i]) for i in range(carries) if i not in summed]
@@ -215,12 +240,13 @@ def _stacked(atom: Any, rows: dict[Any, Any], length: int) -> Any:
     return jax.numpy.broadcast_to(value, (length, *value.shape))
 
 
-def _with_turned(step: core.JaxprEqn, scope: _Scope, weights: Any) -> Any:
+def _with_turned(step: core.JaxprEqn, scope: _Scope, weights: Any, *, along: int) -> Any:
+    """A product with weights that have been turned, whose dimension ``along`` is summed over."""
     (left, _), _ = step.params["dimension_numbers"]
     return lax.dot_general(
         scope.read(step.invars[0]),
         weights,
-        ((left, (0,)), ((), ())),
+        ((left, (along,)), ((), ())),
         precision=step.params["precision"],
         preferred_element_type=step.params["preferred_element_type"],
     )
