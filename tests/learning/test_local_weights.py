@@ -177,6 +177,11 @@ def test_what_clients_keep_is_at_clients_in_the_type_of_a_round():
     assert "local={<mean=float32,seen=int32>}@CLIENTS" in shown
 
 
+def test_nothing_of_them_crosses():
+    up = [fd.explain(algorithm(choice).process.next, clients=10).bytes_up() for choice in (LOCAL, SERVERS)]
+    assert up[0] == up[1] > 0
+
+
 def test_a_client_that_never_took_part_has_none(refused: Any):
     process = algorithm()
     state = trained(process, ["ab"])

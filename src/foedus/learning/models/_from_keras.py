@@ -36,8 +36,8 @@ def from_keras(
     """A model from a Keras model; needs the extra ``keras``, and ``tensorflow`` if Keras is on TensorFlow.
 
     The weights that the model was built with are the initial ones. Weights that the model changes itself (the
-    averages of batch normalisation) are used and changed at clients; ``non_trainable`` says what the server
-    makes of that.
+    averages of batch normalisation) are used and changed at clients; ``non_trainable`` says what becomes of
+    that: it is forgotten, averaged, or kept by each client for its own next round.
 
     On TensorFlow, the model, its loss and its metrics are lowered to XLA with the rest of the round where
     TensorFlow can do that, gradients included; what it cannot lower, TensorFlow runs natively, called back by
