@@ -28,6 +28,7 @@ from foedus.learning import (
     compose,
     train_locally,
 )
+from foedus.learning._stages import all_finite
 from foedus.learning.algorithms import fed_avg, fed_eval
 from foedus.learning.models import ModelWeights
 from foedus.process import Output, Process
@@ -44,6 +45,20 @@ def compiled() -> Iterator[None]:
     """One runtime for the module, so that each program is compiled once."""
     with fd.use(runtime.local()):
         yield
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "complex64"])
+@pytest.mark.parametrize("shape", [(), (5,), (0,), (3, 0), (7, 3), (2, 3, 1), (70_000,)])
+def test_finite_numbers_are_told_from_others(dtype: str, shape: tuple[int, ...]):
+    with jax.enable_x64(True):
+        greatest = np.full(shape, jnp.finfo(dtype).max, jnp.dtype(dtype))
+        for finite in (np.zeros_like(greatest), greatest, -greatest):
+            assert jax.jit(all_finite)({"a": finite, "b": np.int32(7)})
+        for odd in (np.nan, np.inf, -np.inf) if greatest.size else ():
+            for where in {0, greatest.size // 2, greatest.size - 1}:
+                broken = greatest.copy()
+                broken.flat[where] = odd
+                assert not jax.jit(all_finite)((np.float32(1), broken))
 
 
 def built(**settings: Any) -> LearningProcess:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import foedus as fd
 from foedus.data import cohort_of
 from foedus.errors import ArgumentError
-from foedus.runtime._crew import Crew, Shift, deal, group_size
+from foedus.runtime._crew import Crew, Pace, Shift, deal, group_size
 from foedus.runtime._pass import strands_of
 from foedus.types import int32, sequence
 
@@ -29,7 +29,7 @@ def test_every_run_is_dealt_once_and_no_worker_has_much_more(work: list[int], wo
     workers = min(workers, runs)
     size = group_size(runs, workers)
     slots = -(-runs // (size * workers))
-    dealt = deal(bounds, np.array(work), workers=workers, slots=slots, size=size)
+    dealt = deal(bounds, np.array(work), behind=[0.0] * workers, slots=slots, size=size)
     seen = [m for spans in dealt.spans for _, begin, end in spans.reshape(-1, 3) for m in range(begin, end)]
     assert sorted(seen) == list(range(len(work)))
     for run in range(runs):
@@ -39,6 +39,32 @@ def test_every_run_is_dealt_once_and_no_worker_has_much_more(work: list[int], wo
     longest = max(sum(work[b:e]) for b, e in itertools.pairwise([*bounds[:-1:size], bounds[-1]]))
     # With a free slot, the longest first is at most one over the mean; a full hand costs at most one more.
     assert max(load) <= sum(work) / workers + 2 * longest
+
+
+def ended(work: np.ndarray[Any, Any], pace: Pace, late: list[float]) -> list[float]:
+    """When workers end that begin one after another, of whom each does a hundred pieces of work a second."""
+    bounds = strands_of(len(work))
+    dealt = deal(bounds, work, behind=pace.behind(), slots=len(work), size=1)
+    ends = [own + load / 100 for own, load in zip(late, dealt.loads, strict=True)]
+    pace.note(dealt.loads, ends)
+    return ends
+
+
+def test_who_begins_later_gets_less_to_do():
+    pace, late = Pace(2), [0.0, 0.5]
+    random = np.random.default_rng(0)
+    rounds = [ended(random.integers(5, 15, 20).astype(float), pace, late) for _ in range(40)]
+    apart = [abs(one - other) for one, other in rounds]
+    assert apart[0] > 0.4
+    assert np.median(apart[20:]) < 0.15
+
+
+def test_the_pace_stays_within_reason():
+    pace = Pace(2)
+    pace.note([0.0, 3.0], [1.0, 1.0])  # A worker without work tells nothing.
+    assert pace.behind() == [0, 0]
+    pace.note([1.0, 1.0], [1.0, 1000.0])
+    assert pace.behind() == [0, 0.5]
 
 
 @given(st.integers(1, 32), st.integers(1, 9))

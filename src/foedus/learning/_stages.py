@@ -125,7 +125,21 @@ def _rows(batch: Any) -> int:
 
 def all_finite(tree: Any) -> Any:
     """Whether every number of a tree is finite, bool[]."""
-    return jax.tree.reduce(lambda all_, leaf: all_ & jnp.all(jnp.isfinite(leaf)), tree, jnp.bool_(True))
+    return jax.tree.reduce(lambda all_, leaf: all_ & _is_finite(jnp.asarray(leaf)), tree, jnp.bool_(True))
+
+
+def _is_finite(array: Any) -> Any:
+    """Whether every number is finite, by a sum of them all: it is not finite if one of them is not.
+
+    They are made so small first that finite ones add up to a finite number. On a CPU such a product reads an
+    array several times faster than a look at each number.
+    """
+    if not jnp.issubdtype(array.dtype, jnp.inexact) or not array.size:
+        return jnp.bool_(True)
+    rows = array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array.reshape(1, -1)
+    small = jnp.full(rows.shape[1:], 2.0**-14 if array.dtype == jnp.float16 else 2.0**-64, array.dtype)
+    wide = jnp.promote_types(array.dtype, jnp.float32)
+    return jnp.isfinite(jnp.sum(jnp.matmul(rows, small, preferred_element_type=wide)))
 
 
 def _zero_unless(condition: Any, tree: Any) -> Any:

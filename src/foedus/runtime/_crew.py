@@ -14,6 +14,7 @@ import heapq
 import os
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,11 +39,49 @@ class Deal:
             members from there to before the end that it folds; where there is no run there are none.
         groups: int32[groups, 2]: of each group its worker and its slot.
         size: How many runs a group has; the last one may have fewer.
+        loads: How much each worker has to do.
     """
 
     spans: list[np.ndarray[Any, Any]]
     groups: np.ndarray[Any, Any]
     size: int
+    loads: list[float]
+
+
+_WEIGHT = 0.2
+"""How much the last measurement counts beside those before it."""
+
+
+@final
+class Pace:
+    """How fast workers have been at a stage: one begins after another, and all should end at the same time.
+
+    Args:
+        workers: How many there are.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._late = np.zeros(workers)
+        self._seconds = 0.0
+
+    def behind(self) -> list[float]:
+        """By how much work each worker is behind the first when it begins."""
+        return (self._late / self._seconds if self._seconds else self._late).tolist()
+
+    def note(self, loads: list[float], took: list[float]) -> None:
+        """Notes how long workers took.
+
+        Args:
+            loads: How much each had to do.
+            took: Seconds from when they were called to when each was done.
+        """
+        if not all(loads):
+            return
+        done, seconds = np.array(took), took[0] / loads[0]
+        late = done - took[0] - (np.array(loads) - loads[0]) * seconds
+        weight = _WEIGHT if self._seconds else 1.0
+        self._late += weight * (np.clip(late, -took[0] / 2, took[0] / 2) - self._late)
+        self._seconds += weight * (seconds - self._seconds)
 
 
 def group_size(runs: int, workers: int) -> int:
@@ -63,7 +102,12 @@ def group_size(runs: int, workers: int) -> int:
 
 
 def deal(
-    bounds: np.ndarray[Any, Any], work: np.ndarray[Any, Any], *, workers: int, slots: int, size: int
+    bounds: np.ndarray[Any, Any],
+    work: np.ndarray[Any, Any],
+    *,
+    behind: list[float],
+    slots: int,
+    size: int,
 ) -> Deal:
     """Deals groups to workers: the longest first, each to the worker with the least to do that has a
     free slot.
@@ -71,7 +115,7 @@ def deal(
     Args:
         bounds: Where the runs begin, and the end of the last.
         work: How much there is to do at each member.
-        workers: How many workers there are.
+        behind: For each worker, by how much work it is behind when it begins.
         slots: How many groups a worker can take.
         size: How many runs a group has.
 
@@ -80,8 +124,9 @@ def deal(
     """
     edges = bounds.tolist()
     load = np.add.reduceat(work, bounds[:-1:size]).tolist()
-    free = [(0.0, worker) for worker in range(workers)]
-    taken: list[list[int]] = [[] for _ in range(workers)]
+    free = [(own, worker) for worker, own in enumerate(behind)]
+    heapq.heapify(free)
+    taken: list[list[int]] = [[] for _ in behind]
     for group in sorted(range(len(load)), key=load.__getitem__, reverse=True):
         while True:
             done, worker = heapq.heappop(free)
@@ -90,13 +135,14 @@ def deal(
         taken[worker].append(group)
         heapq.heappush(free, (done + load[group], worker))
     groups = [(0, 0)] * len(load)
-    spans = [[[(0, 0, 0)] * size for _ in range(slots)] for _ in range(workers)]
+    spans = [[[(0, 0, 0)] * size for _ in range(slots)] for _ in behind]
     for worker, own in enumerate(taken):
         for slot, group in enumerate(sorted(own)):
             groups[group] = worker, slot
             for i, run in enumerate(range(group * size, min((group + 1) * size, len(edges) - 1))):
                 spans[worker][slot][i] = edges[run], edges[run], edges[run + 1]
-    return Deal([np.array(own, np.int32) for own in spans], np.array(groups, np.int32), size)
+    loads = [sum((load[group] for group in own), 0.0) for own in taken]
+    return Deal([np.array(own, np.int32) for own in spans], np.array(groups, np.int32), size, loads)
 
 
 @final
@@ -163,6 +209,7 @@ class Shift:
 
     def __init__(self, count: int) -> None:
         self._count = count
+        self._called = time.perf_counter()
         self._begun: _Done = queue.SimpleQueue()
         self._done: _Done = queue.SimpleQueue()
 
@@ -170,9 +217,9 @@ class Shift:
         """What the tasks gave; arrays in it may still be computed."""
         return self._all_of(self._begun)
 
-    def finish(self) -> None:
-        """Waits until what the tasks gave is computed."""
-        self._all_of(self._done)
+    def finish(self) -> list[float]:
+        """Waits until what the tasks gave is computed, and says after how many seconds each was."""
+        return self._all_of(self._done)
 
     def do(self, number: int, task: _Task) -> None:
         """Does one of the tasks, in a worker's own thread."""
@@ -185,7 +232,7 @@ class Shift:
             self._begun.put((number, None, error))
             self._done.put((number, None, error))
         else:
-            self._done.put((number, None, None))
+            self._done.put((number, time.perf_counter() - self._called, None))
 
     def _all_of(self, done: _Done) -> list[Any]:
         results: list[Any] = [None] * self._count

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foedus.runtime._columns import Borrowed, Lengths, Placed, Shelf, bucket, padded, view
-from foedus.runtime._crew import Crew, Deal, Shift, deal, group_size
+from foedus.runtime._crew import Crew, Deal, Pace, Shift, deal, group_size
 from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
 from foedus.runtime._lasting import Late
 from foedus.runtime._leaves import Traced
@@ -177,7 +177,8 @@ def run_fused(
     size = 1 if schedule.pieces > 1 else group_size(runs, schedule.workers)
     slots = bucket(-(-runs // (size * schedule.workers)))
     slots += -slots % schedule.together
-    dealt = deal(bounds, given.work(), workers=schedule.workers, slots=slots, size=size)
+    pace = plan.paces.setdefault((number, schedule.workers), Pace(schedule.workers))
+    dealt = deal(bounds, given.work(), behind=pace.behind(), slots=slots, size=size)
     longest = bucket(int(np.max(np.diff(bounds))))
     traceable = _Traceable(plan, stage, given, schedule.together, longest)
     key = (plan, number, traceable.fixed, schedule.together, longest, given.first is None, given.then is None)
@@ -212,7 +213,7 @@ def run_fused(
     except Exception:
         finish()  # If a fold failed, that is what went wrong.
         raise
-    finish()
+    pace.note(dealt.loads, finish())
     return *done, schedule
 
 
@@ -339,11 +340,12 @@ def _fold_pieces(
     dealt: Deal,
     pieces: int,
     on_traced: Callable[[Any], None],
-) -> tuple[list[tuple[Any, Any]], Callable[[], None]]:
+) -> tuple[list[tuple[Any, Any]], Callable[[], list[float]]]:
     """Folds the runs of all workers, reading the data of the next piece meanwhile.
 
     Returns:
-        What comes of it, which may still be computed, and a function that waits until it is.
+        What comes of it, which may still be computed, and a function that waits until it is, and says how
+        many seconds each worker took for the last piece.
     """
     crew = compiler.crew
     devices = [crew.device(worker) for worker in range(len(dealt.spans))]
@@ -351,7 +353,8 @@ def _fold_pieces(
     purposes = [(*key, *shapes, device) for device in devices]
     spare = compiler.shelf.spare
     fresh = partial(stage.fresh_room, dealt.spans[0])
-    folded: list[Any] = [(spare.take(purpose, fresh), None) for purpose in purposes]
+    taken = [spare.take(purpose, fresh) for purpose in purposes]
+    folded: list[Any] = [(room, None) for room, _ in taken]
     shift = Shift(0)
     load = _loader(stage.given, dealt, pieces)
     rooms = [Borrowed(compiler.shelf.rooms) for _ in range(pieces)]
@@ -380,11 +383,12 @@ def _fold_pieces(
             shift.finish()
             rooms[piece].give_back()
 
-    def finish() -> None:
-        shift.finish()
+    def finish() -> list[float]:
+        took = shift.finish()
         rooms[-1].give_back()
-        for purpose, (room, _) in zip(purposes, folded, strict=True):
-            spare.give_back(purpose, room)
+        for purpose, (room, _), (_, size) in zip(purposes, folded, taken, strict=True):
+            spare.give_back(purpose, room, size)
+        return took
 
     return folded, finish
 

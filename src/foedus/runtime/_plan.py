@@ -20,6 +20,7 @@ from foedus.intrinsics import TABLE, Flow
 from foedus.ir import Block, Call, Intrinsic, Literal, Node, Record, Selection, free_names, value_of
 from foedus.ir import walk as walk_nodes
 from foedus.passes import call_dominant, expand
+from foedus.runtime._crew import Pace
 from foedus.types import (
     CLIENTS,
     EMPTY,
@@ -92,6 +93,7 @@ class Plan:
         result: The result, made of names.
         of_server: The ids of the nodes of the result in which nothing is below the server.
         trifles: Of stages at the server that were looked at, whether they compute next to nothing.
+        paces: How fast so many workers have been at a stage.
     """
 
     parameter: str | None
@@ -100,6 +102,7 @@ class Plan:
     result: Node
     of_server: frozenset[int]
     trifles: dict[int, bool] = field(default_factory=dict)
+    paces: dict[tuple[int, int], Pace] = field(default_factory=dict)
 
     @cached_property
     def needed_after(self) -> list[frozenset[str]]:

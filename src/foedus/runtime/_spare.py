@@ -22,23 +22,23 @@ class Spare:
         self._free: list[tuple[Hashable, int, Any]] = []
         self._lock = Lock()
 
-    def take(self, purpose: Hashable, make: Callable[[], Any]) -> Any:
-        """Arrays with anything in them.
+    def take(self, purpose: Hashable, make: Callable[[], Any]) -> tuple[Any, int]:
+        """Arrays with anything in them, and how many bytes they take.
 
         Args:
             purpose: What they are for; what was given back for the same is given out again.
             make: Makes them if there are none.
         """
         with self._lock:
-            for number, (known, _, arrays) in enumerate(self._free):
+            for number, (known, size, arrays) in enumerate(self._free):
                 if known == purpose:
                     self._free.pop(number)
-                    return arrays
-        return make()
+                    return arrays, size
+        made = make()
+        return made, sum(leaf.nbytes for leaf in jax.tree.leaves(made))
 
-    def give_back(self, purpose: Hashable, arrays: Any) -> None:
+    def give_back(self, purpose: Hashable, arrays: Any, size: int) -> None:
         """Takes arrays that nobody needs any more; what was given back first goes if it gets too much."""
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays))
         with self._lock:
             self._free.append((purpose, size, arrays))
             while sum(size for _, size, _ in self._free) > _FREE_BYTES:
