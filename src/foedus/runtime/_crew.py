@@ -61,12 +61,12 @@ class Pace:
     """
 
     def __init__(self, workers: int) -> None:
-        self._late = np.zeros(workers)
+        self._late = [0.0] * workers
         self._seconds = 0.0
 
     def behind(self) -> list[float]:
         """By how much work each worker is behind the first when it begins."""
-        return (self._late / self._seconds if self._seconds else self._late).tolist()
+        return [late / self._seconds for late in self._late] if self._seconds else self._late
 
     def note(self, loads: list[float], took: list[float]) -> None:
         """Notes how long workers took.
@@ -77,10 +77,11 @@ class Pace:
         """
         if not all(loads):
             return
-        done, seconds = np.array(took), took[0] / loads[0]
-        late = done - took[0] - (np.array(loads) - loads[0]) * seconds
+        seconds, most = took[0] / loads[0], took[0] / 2
         weight = _WEIGHT if self._seconds else 1.0
-        self._late += weight * (np.clip(late, -took[0] / 2, took[0] / 2) - self._late)
+        for worker, (load, done) in enumerate(zip(loads, took, strict=True)):
+            late = done - took[0] - (load - loads[0]) * seconds
+            self._late[worker] += weight * (min(max(late, -most), most) - self._late[worker])
         self._seconds += weight * (seconds - self._seconds)
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -83,13 +83,18 @@ class LocalRuntime:
         self.crew = Crew(workers)
         self.together = together or (1 if self.crew.on_cpu else _TOGETHER)
         self.shelf = Shelf()
-        self.statistics = Statistics()
+        self._done = Counter[str]()
         self.simulated: frozenset[str] = frozenset()
         """The operators of the last run whose protection was only simulated."""
         self.schedules: tuple[Schedule, ...] = ()
         """How each stage at clients, or at a tier, of the last run was run, and why."""
         self.native: tuple[str, ...] = ()
         """Where the last run was not compiled, and why."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """What it has done since it was made."""
+        return Statistics(**self._done)
 
     def apply(self, function: Node, argument: Any) -> Any:
         """Runs a program; see ``foedus.lang.Interpreter``."""
@@ -163,22 +168,21 @@ class LocalRuntime:
                     on_traced=on_traced,
                 )
                 slot.lengths = fresh
-                self._count(compiled=1)
+                self._count("compiled")
             return slot.program
 
     def call(self, program: Program, *arguments: Any) -> Any:
         """Calls a compiled program; several threads may do so at the same time."""
-        self._count(calls=1)
+        self._count("calls")
         return program(*arguments)
 
-    def _count(self, *, compiled: int = 0, calls: int = 0, native: int = 0) -> None:
+    def _count(self, what: str) -> None:
         with self._lock:
-            now = self.statistics
-            self.statistics = Statistics(now.compiled + compiled, now.calls + calls, now.native + native)
+            self._done[what] += 1
 
     def note_native(self, where: str, reason: str) -> None:
         """Counts a stage that ran natively, and keeps why."""
-        self._count(native=1)
+        self._count("native")
         self.native += (f"at {where}: {reason}",)
 
 
