@@ -338,7 +338,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", choices=CASES, help="one of them; by default both")
-    parser.add_argument("--rounds", type=int, default=23, help="rounds, the warm-up included")
+    parser.add_argument("--rounds", type=int, default=63, help="rounds, the warm-up included")
     parser.add_argument("--warm", type=int, default=3, help="rounds that are not counted")
     return parser.parse_args()
 
