@@ -180,7 +180,7 @@ def a_piece_has_the_rows_of_another(original: Any) -> Any:
     return from_the_first
 
 
-@mutant(f"{LOCAL}:_wait", "mean_of_vectors", 33)
+@mutant(f"{LOCAL}:Run.result", "mean_of_vectors", 33)
 def wide_numbers_are_narrowed(original: Any) -> Any:
     def narrow(x: Any) -> Any:
         return x.astype("float32").astype("float64") if x.dtype == "float64" else x

@@ -5,6 +5,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +71,14 @@ def test_the_pace_stays_within_reason():
     assert pace.behind() == [0, 0.5]
 
 
+def test_what_is_short_depends_on_how_much_there_is_to_do():
+    pace = Pace(2)
+    assert not pace.is_short([1.0, 1.0]), "nothing is known yet"
+    pace.note([100.0, 100.0], [0.001, 0.001])
+    assert pace.is_short([200.0, 100.0])
+    assert not pace.is_short([100.0, 9000.0])
+
+
 @given(st.integers(1, 32), st.integers(1, 9))
 def test_groups_are_parts_of_the_tree_and_leave_something_to_even_out(runs: int, workers: int):
     size = group_size(runs, workers)
@@ -101,13 +113,71 @@ def test_what_a_task_gives_is_there_before_it_is_computed():
         shift.finish()
 
 
+@pytest.mark.parametrize("soon", [False, True])
 @pytest.mark.parametrize("wait", [Shift.begun, Shift.finish])
-def test_errors_of_tasks_come_through(wait: Callable[[Shift], Any]):
+def test_errors_of_tasks_come_through(wait: Callable[[Shift], Any], soon: bool):
     def fails() -> Any:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        wait(Crew(2).begin([fails, lambda: 1]))
+        wait(Crew(2).begin([fails, lambda: 1], soon=soon))
+
+
+@pytest.mark.parametrize("soon", [False, True])
+def test_the_caller_does_the_first_task_itself_only_where_it_returns_soon(soon: bool):
+    shift = Crew(2).begin([threading.get_ident] * 2, soon=soon)
+    first, second = shift.begun()
+    assert (first == threading.get_ident()) == soon
+    assert second not in (first, threading.get_ident())
+    assert len(shift.finish()) == 2
+
+
+class Later:
+    """An array that is computed some time after the call that makes it has returned."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def is_ready(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+def test_what_the_caller_began_is_waited_for_at_the_end():
+    later = Later(3)
+    shift = Crew(1).begin([lambda: [later]], soon=True)
+    assert shift.begun() == [[later]]
+    assert later.looks == 2
+    (took,) = shift.finish()
+    assert later.looks < 0 < took
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"), [({}, "inline"), ({"JAX_CPU_ENABLE_ASYNC_DISPATCH": "true"}, "handed over")]
+)
+def test_calls_run_in_the_thread_that_makes_them_unless_the_environment_says_otherwise(
+    variable: dict[str, str], expected: str
+):
+    program = """
+        import time, jax, jax.numpy as jnp, foedus as fd
+        fd.runtime.local(workers=1)
+        busy = jax.jit(lambda n: jax.lax.fori_loop(0, n, lambda i, v: v @ v + 1, jnp.zeros((64, 64))))
+        busy(1).block_until_ready()
+        begin = time.perf_counter()
+        result = busy(3000)
+        called = time.perf_counter() - begin
+        result.block_until_ready()
+        print("inline" if called > (time.perf_counter() - begin) / 2 else "handed over")
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_CPU_ENABLE_ASYNC_DISPATCH"} | variable
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[0] == expected
 
 
 @fd.computation(fd.at_clients(sequence(int32)))

@@ -171,10 +171,14 @@ def test_less_time_is_spent_where_it_changes_no_bit(monkeypatch: pytest.MonkeyPa
     assert options_of(lambda x: jnp.sqrt(x * x + 1) / 3, monkeypatch, soon=True) == [quick]
     assert options_of(lambda x: x + 1, monkeypatch, soon=False) == [None]
     assert options_of(lambda x: jnp.float32(2) ** x, monkeypatch, soon=True) == [None]
+    finite = options_of(lambda x: jnp.where(jnp.isfinite(x @ x), x, 0), monkeypatch, soon=True)
+    assert finite == [quick], "whether a product is finite does not depend on its last bits"
+    product = options_of(lambda x: jnp.where(jnp.isfinite(x @ x), x @ x, 0), monkeypatch, soon=True)
+    assert product == [None]
     looped = options_of(lambda x: jax.lax.fori_loop(0, 3, lambda i, y: y + i, x), monkeypatch, soon=True)
     assert looped == [None]
 
 
 def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_program, "_SOON", {"xla_cpu_of_tomorrow": True})
+    monkeypatch.setattr(_program, "_FORMER", {"xla_cpu_of_tomorrow": True})
     assert compiled(lambda x: x + 1, THREE, soon=True)(THREE).tolist() == [1, 2, 3]

@@ -10,7 +10,6 @@ from typing import Protocol, final
 
 from foedus.errors import ArgumentError, place
 from foedus.explain._crossings import Crossing, crossings_of, flat_form
-from foedus.explain._html import as_html
 from foedus.explain._json import as_json
 from foedus.explain._local_code import CodeWay, LocalCode, code_ways, local_code
 from foedus.explain._overview import Overview, overview, total
@@ -83,6 +82,8 @@ class Explanation:
         Returns:
             HTML without scripts that loads nothing from elsewhere, light or dark as the reader has set.
         """
+        from foedus.explain._html import as_html  # Few need it, and it takes time to load.
+
         return as_html(self._overview())
 
     def __str__(self) -> str:

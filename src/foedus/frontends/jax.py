@@ -120,10 +120,24 @@ def _result_type(value: Any, path: str = "") -> Type:
 
 
 class _ProbeHints:
-    """Lengths for a trace that only asks for types."""
+    """Lengths for a trace that only asks for types.
 
-    def __init__(self, length: int) -> None:
-        self.length = length
+    Args:
+        rows: The length of everything; of columns, that nobody sees as a whole, too.
+
+    Attributes:
+        asked: Whether the trace may depend on it.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.asked = False
+
+    @property
+    def length(self) -> int:
+        """The length of what a function sees."""
+        self.asked = True
+        return self.rows
 
     def counts(self) -> tuple[int, ...]:
         return (self.length,)
@@ -141,7 +155,7 @@ class _ProbeHints:
         return 0
 
 
-def _probe(type_: Type, length: int) -> Any:
+def _probe(type_: Type, hints: _ProbeHints) -> Any:
     """Abstract arguments of a type; sequences as the arrays that ``_rebuild`` makes them of."""
     match type_:
         case Tensor(dtype, shape):
@@ -151,30 +165,32 @@ def _probe(type_: Type, length: int) -> Any:
                 )
             if shape is None:
                 raise TracingError("JAX needs to know the rank of an array", found=type_, at=place())
-            return jax.ShapeDtypeStruct(tuple(length if size is None else size for size in shape), dtype)
+            return jax.ShapeDtypeStruct(
+                tuple(hints.length if size is None else size for size in shape), dtype
+            )
         case Struct(fields):
-            return tuple(_probe(t, length) for _, t in fields)
+            return tuple(_probe(t, hints) for _, t in fields)
         case SequenceType(element):
             rows = tuple(
-                jax.ShapeDtypeStruct((length, *column.shape[1:]), column.dtype)
+                jax.ShapeDtypeStruct((hints.rows, *column.shape[1:]), column.dtype)
                 for column in flat_columns(empty_columns(element))
             )
             scalar = jax.ShapeDtypeStruct((), np.int32)
-            return rows, scalar, scalar, jax.ShapeDtypeStruct((length + 1,), np.int32)
+            return rows, scalar, scalar, jax.ShapeDtypeStruct((hints.rows + 1,), np.int32)
         case _:
             raise TracingError("Local code takes plain values only", found=type_, at=place())
 
 
-def _rebuild(probed: Any, type_: Type, length: int) -> Any:
+def _rebuild(probed: Any, type_: Type, hints: _ProbeHints) -> Any:
     match type_:
         case Struct(fields):
-            return tuple(_rebuild(p, t, length) for (_, t), p in zip(fields, probed, strict=True))
+            return tuple(_rebuild(p, t, hints) for (_, t), p in zip(fields, probed, strict=True))
         case SequenceType(element):
             rows, first, count, offsets = probed
             supply = iter(rows)
             columns = map_columns(lambda _: next(supply), empty_columns(element))
             ragged = Ragged(element, columns, first, count, offsets if has_rows(element) else None)
-            return Span(ragged, first, count, (), _ProbeHints(length))
+            return Span(ragged, first, count, (), hints)
         case _:
             return probed
 
@@ -192,10 +208,11 @@ class JaxKind:
             raise TracingError("JAX has no strings", found=parameter, at=place())
         payload = JaxFunction(frozen(fn), parameter, spreads(fn, parameter))
         with noting() as embedded:
-            result, content = _trace_once(payload, _PROBES[0])
+            first = _ProbeHints(_PROBES[0])
+            result, content = _trace_once(payload, first)
         payload.embedded.extend(embedded)
-        if parameter is not None and any(_is_open(t) for t in walk(parameter)):
-            other, more = _trace_once(payload, _PROBES[1])
+        if first.asked:
+            other, more = _trace_once(payload, _ProbeHints(_PROBES[1]))
             result, content = _join(result, other), content + more
         type_ = Function(parameter, result)
         digest = hashlib.sha256(f"jax\0{type_}\0".encode() + content).hexdigest()
@@ -232,29 +249,22 @@ class JaxKind:
         raise AssertionError("a leaf of the kind 'jax' is never decoded; please report")
 
 
-def _is_open(type_: Type) -> bool:
-    """Whether values of a type differ in lengths."""
-    if isinstance(type_, Tensor):
-        return type_.shape is not None and None in type_.shape
-    return isinstance(type_, SequenceType)
-
-
 def _call_plain(payload: JaxFunction, plain: Any) -> Any:
     return _to_plain(payload.call(plain))
 
 
-def _trace_once(payload: JaxFunction, length: int) -> tuple[Type, bytes]:
-    """The result's type and the content of a trace, with one length for all unknown dimensions."""
+def _trace_once(payload: JaxFunction, hints: _ProbeHints) -> tuple[Type, bytes]:
+    """The result's type and the content of a trace, with the same for all lengths that are not known."""
     types: list[Type] = []
 
     def flat(probed: Any) -> Any:
         parameter = payload.parameter
-        value = payload.call(None if parameter is None else _rebuild(probed, parameter, length))
+        value = payload.call(None if parameter is None else _rebuild(probed, parameter, hints))
         types.append(_result_type(value))
         return _to_plain(value)
 
     with jax.enable_x64(True):
-        probed = None if payload.parameter is None else _probe(payload.parameter, length)
+        probed = None if payload.parameter is None else _probe(payload.parameter, hints)
         try:
             jaxpr = jax.make_jaxpr(flat)(probed)
         except FoedusError:

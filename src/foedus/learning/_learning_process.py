@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from foedus.data import ClientId, Cohort, Source, derive_key
 from foedus.errors import ArgumentError, CompositionError, ExecutionError, place
@@ -224,6 +225,10 @@ def _some_clients(clients: Any, what: str) -> Any:
     return given
 
 
+_OF_WEIGHTS = np.uint32(2**32 - 1)
+"""Added to the key for initial weights: a round that is never reached, since rounds add their number."""
+
+
 def compose(
     model: Model,
     *,
@@ -261,11 +266,10 @@ def compose(
     @computation(KEY)
     def initialize(key: Any) -> Any:
         placed = federated_value(key, SERVER)
-        weights = federated_apply(lambda k: model.initialize(jax.random.fold_in(k, 0)), placed)
-        noise = federated_apply(lambda k: jax.random.fold_in(k, 1), placed)
+        weights = federated_apply(lambda k: model.initialize(jax.random.fold_in(k, _OF_WEIGHTS)), placed)
         rounds = federated_value(jnp.int32(0), SERVER)
         states = [part.initialize() for part in parts.values()]
-        return federated_zip(LearningState(weights, noise, rounds, *states))
+        return federated_zip(LearningState(weights, placed, rounds, *states))
 
     weights_of = initialize.type.result.member.fields[0][1]
     _require_weights(model, weights_of)

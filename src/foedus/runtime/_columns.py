@@ -13,7 +13,6 @@ from threading import Lock
 from typing import Any, final
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from foedus.data import (
@@ -36,6 +35,7 @@ from foedus.data import (
 )
 from foedus.foreign import NoJax, kind
 from foedus.ir import Foreign
+from foedus.runtime._rows import row
 from foedus.runtime._spare import Spare
 from foedus.types import STRING, Sequence, Struct, Tensor, Type, walk
 
@@ -511,8 +511,8 @@ def view(arrays: Any, template: Any, lengths: list[Lengths], index: Any) -> Any:
     if isinstance(template, tuple):
         return tuple(view(a, t, lengths, index) for a, t in zip(arrays, template, strict=True))
     if not isinstance(template, Ragged):
-        return jnp.asarray(arrays)[index]
+        return row(arrays, index)
     columns, rows, first, count, keys = arrays
     ragged = Ragged(template.element, columns, first, count, rows, template.transforms)
-    own_keys = tuple(key[index] for key in keys)
-    return Span(ragged, first[index], count[index], own_keys, lengths.pop(0))
+    own_keys = tuple(row(key, index) for key in keys)
+    return Span(ragged, row(first, index), row(count, index), own_keys, lengths.pop(0))

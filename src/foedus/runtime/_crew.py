@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers that fold runs of members at the same time: threads on a CPU, one a device on accelerators.
 
-XLA's CPU client runs calls that come from several threads side by side, each inside its own thread where
-it does not pay to split it further. So one compiled program serves all workers, and their results lie in
-one memory.
+XLA's CPU client runs calls that come from several threads side by side, and inside those threads where it is
+told so. So one compiled program serves all workers, and their results lie in one memory.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
@@ -26,6 +25,8 @@ import numpy as np
 
 from foedus.errors import ArgumentError, place
 
+SOON = 0.02
+"""How many seconds an interrupt may wait for what is computed in the thread that it is for."""
 _GROUPS_EACH = 4
 _PATIENCE = 0.05
 
@@ -67,6 +68,10 @@ class Pace:
     def behind(self) -> list[float]:
         """By how much work each worker is behind the first when it begins."""
         return [late / self._seconds for late in self._late] if self._seconds else self._late
+
+    def is_short(self, loads: list[float]) -> bool:
+        """Whether so much work is known to take so little that nobody would interrupt it."""
+        return 0 < self._seconds * max(loads) < SOON
 
     def note(self, loads: list[float], took: list[float]) -> None:
         """Notes how long workers took.
@@ -158,6 +163,7 @@ class Crew:
     """
 
     def __init__(self, workers: int | None) -> None:
+        _have_calls_run_where_they_are_made(os.environ)
         devices = jax.local_devices()
         self.on_cpu = devices[0].platform == "cpu"
         most = _cores() if self.on_cpu else len(devices)
@@ -177,12 +183,21 @@ class Crew:
         """The device of a worker, None where all are on the default one."""
         return self._devices[worker]
 
-    def begin(self, tasks: Sequence[_Task]) -> Shift:
-        """Begins tasks at the same time, one a worker."""
+    def begin(self, tasks: Sequence[_Task], *, soon: bool = False) -> Shift:
+        """Begins tasks at the same time, one a worker.
+
+        Args:
+            tasks: What to do.
+            soon: Whether they are known to return soon. Then the caller does the first one: to hand it over
+                takes about as long as a small model's training.
+        """
         self._hire(len(tasks))
         shift = Shift(len(tasks))
         for number, task in enumerate(tasks):
-            self._inboxes[number].put((number, task, shift))
+            if number or not soon:
+                self._inboxes[number].put((number, task, shift))
+        if soon:
+            shift.do_here(0, tasks[0])
         return shift
 
     def soon(self, task: _Task) -> Future[Any]:
@@ -213,6 +228,7 @@ class Shift:
         self._called = time.perf_counter()
         self._begun: _Done = queue.SimpleQueue()
         self._done: _Done = queue.SimpleQueue()
+        self._here: list[tuple[int, Any]] = []
 
     def begun(self) -> list[Any]:
         """What the tasks gave; arrays in it may still be computed."""
@@ -220,6 +236,10 @@ class Shift:
 
     def finish(self) -> list[float]:
         """Waits until what the tasks gave is computed, and says after how many seconds each was."""
+        while self._here:
+            number, result = self._here.pop()
+            _wait(result)
+            self._done.put((number, time.perf_counter() - self._called, None))
         return self._all_of(self._done)
 
     def do(self, number: int, task: _Task) -> None:
@@ -234,6 +254,20 @@ class Shift:
             self._done.put((number, None, error))
         else:
             self._done.put((number, time.perf_counter() - self._called, None))
+
+    def do_here(self, number: int, task: _Task) -> None:
+        """Does one of the tasks in the thread that waits for them."""
+        try:
+            result = task()
+        except BaseException as error:
+            self._begun.put((number, None, error))
+            self._done.put((number, None, error))
+        else:
+            self._begun.put((number, result, None))
+            if _is_ready(result):
+                self._done.put((number, time.perf_counter() - self._called, None))
+            else:
+                self._here.append((number, result))
 
     def _all_of(self, done: _Done) -> list[Any]:
         results: list[Any] = [None] * self._count
@@ -279,6 +313,31 @@ def _next(done: _Done) -> tuple[int, Any, BaseException | None]:
             return done.get(timeout=_PATIENCE)
         except queue.Empty:
             continue
+
+
+def _is_ready(results: Any) -> bool:
+    return all(leaf.is_ready() for leaf in jax.tree.leaves(results) if hasattr(leaf, "is_ready"))
+
+
+def _wait(results: Any) -> None:
+    """Waits for values in small steps, so that an interrupt reaches Python meanwhile."""
+    start = time.perf_counter()
+    while not _is_ready(results):
+        waited = time.perf_counter() - start
+        time.sleep(0 if waited < 1e-3 else min(_PATIENCE, waited / 200))
+
+
+_DISPATCH = "jax_cpu_enable_async_dispatch"
+
+
+def _have_calls_run_where_they_are_made(environment: Mapping[str, str]) -> None:
+    """Has JAX run a program on a CPU in the thread that calls it, unless the user's environment says how.
+
+    To hand a call over to a thread of XLA's and to wait for it there takes longer than a small model's
+    training does. It takes effect if nothing has been computed on the CPU yet.
+    """
+    if _DISPATCH.upper() not in environment:
+        jax.config.update(_DISPATCH, False)
 
 
 def _in_wide_numbers(task: _Task) -> Any:

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from foedus.runtime._columns import Borrowed, Lengths, Placed, Shelf, bucket, padded, view
@@ -28,6 +27,7 @@ from foedus.runtime._merging import Order, merge
 from foedus.runtime._pass import empty_room, fold, strands_of
 from foedus.runtime._plan import Plan, Stage, at_server
 from foedus.runtime._program import Program
+from foedus.runtime._rows import row
 from foedus.types import PlacementLiteral
 
 _TRACED = Traced()
@@ -70,6 +70,10 @@ class Compiler(Protocol):
         """Calls a compiled program."""
         ...
 
+    def run(self, program: Program, *arguments: Any) -> Any:
+        """Calls a compiled program, and waits until its results are computed."""
+        ...
+
     def note_native(self, where: str, reason: str) -> None:
         """Counts a stage that ran natively, and keeps why."""
         ...
@@ -93,7 +97,7 @@ class Members:
         count: How many members there are.
         first: The server's stage before, if it computes so little that it is done where it is needed.
         then: The server's next stage, if it is to be run with this one.
-        wanted: The outputs of ``first`` that are needed afterwards.
+        wanted: What of ``first`` and of the reductions is needed afterwards, by name.
     """
 
     server: dict[str, Any]
@@ -167,8 +171,8 @@ def run_fused(
         given: What it reads; at least one member.
 
     Returns:
-        The results of its reductions at the server, with the outputs of the server's next stage; what of
-        every member is kept (``[at least members, ...]``); and how it was run.
+        What is wanted, with the outputs of the server's next stage; what of every member is kept (``[at least
+        members, ...]``); and how it was run.
     """
     stage = plan.stages[number]
     bounds = strands_of(given.count)
@@ -182,21 +186,22 @@ def run_fused(
     longest = bucket(int(np.max(np.diff(bounds))))
     traceable = _Traceable(plan, stage, given, schedule.together, longest)
     key = (plan, number, traceable.fixed, schedule.together, longest, given.first is None, given.then is None)
-    order = cache(partial(_order, dealt, bounds, given.count if keeps_something(stage) else None))
+    order = _order(dealt, bounds, given.count if keeps_something(stage) else None)
     if schedule.workers == schedule.pieces == 1:
         rooms = Borrowed(compiler.shelf.rooms)
         arrays = _loader(given, dealt, pieces=1)(0, rooms)
-        arguments = (_part(dealt.spans[0], 0, 1), order(), *traceable.shared(arrays))
+        arguments = (_part(dealt.spans[0], 0, 1), order, *traceable.shared(arrays))
         program = compiler.program(key, traceable.whole, traceable.lengths, arguments)
         arguments = _with_late(arguments, given.late, program)
-        shift = compiler.crew.begin([partial(compiler.call, program, *arguments)])
+        task = partial(compiler.call, program, *arguments)
+        shift = compiler.crew.begin([task], soon=pace.is_short(dealt.loads))
         (done,) = shift.begun()
-        shift.finish()
+        pace.note(dealt.loads, shift.finish())
         rooms.give_back()
         return *done, schedule
 
     def merging(folded: list[Any]) -> tuple[Program, tuple[Any, ...]]:
-        arguments = (given.server, folded, order())
+        arguments = (given.server, folded, order)
         program = compiler.program((*key, "merge"), traceable.merging, [], arguments, soon=True)
         return program, arguments
 
@@ -204,12 +209,15 @@ def run_fused(
         """Compiles the end of the pass while its beginning is compiled."""
         compiler.crew.soon(partial(merging, [folded] * schedule.workers))
 
-    folded, finish = _fold_pieces(compiler, key, traceable, dealt, schedule.pieces, soon)
+    is_short = schedule.pieces == 1 and pace.is_short(dealt.loads)
+    folded, finish = _fold_pieces(
+        compiler, key, traceable, dealt, schedule.pieces, is_short=is_short, on_traced=soon
+    )
     try:
         device = compiler.crew.device(0)
-        # Called while the folds are at work: the merge begins by itself when they are done.
+        # Where calls return before they are done, the merge is called while the folds are at work.
         program, arguments = merging(folded if device is None else jax.device_put(folded, device))
-        done = compiler.call(program, *arguments)
+        done = compiler.run(program, *arguments)
     except Exception:
         finish()  # If a fold failed, that is what went wrong.
         raise
@@ -269,7 +277,7 @@ class _Traceable:
         def of(server: Any, arrays: Any, stored: Any, above: Any, limits: Any) -> Callable[..., Any]:
             def member(index: Any) -> tuple[dict[str, Any], dict[str, Any]]:
                 places = {p.name for p in seen.values()} | {where[name].name for name in names}
-                at = {name: above[name][index] if name in above else index for name in places}
+                at = {name: row(above[name], index) if name in above else index for name in places}
                 supply = list(answers)
                 views = {
                     path: view(arrays[path], template, supply, at[seen[path].name])
@@ -278,7 +286,7 @@ class _Traceable:
                 scope = dict(server)
                 for name, value in stored.items():
                     own = at[where[name].name]
-                    scope[name] = jax.tree.map(lambda x, i=own: jnp.asarray(x)[i], value)
+                    scope[name] = row(value, own)
                 if plan.parameter in server and plan.parameter_type is not None:
                     scope[plan.parameter] = merged_argument(
                         server[plan.parameter], plan.parameter_type, views, ""
@@ -298,7 +306,15 @@ class _Traceable:
         def run(work: Any, so_far: Any, server: Any, *shared: Any) -> Any:
             known = self.given.at_server(server)
             member, monoids = member_of(known, *shared), self.monoids(known)
-            return fold(member, monoids, work, so_far, longest=self.longest, together=self.together)
+            return fold(
+                member,
+                monoids,
+                work,
+                so_far,
+                keeps=keeps_something(self.stage),
+                longest=self.longest,
+                together=self.together,
+            )
 
         return run
 
@@ -319,7 +335,8 @@ class _Traceable:
             known = self.given.at_server(server)
             results, kept = merge(self.monoids(known), folded, order)
             then = {} if self.given.then is None else stage_at_server(self.given.then)({**known, **results})
-            return {**results, **then, **{name: known[name] for name in self.given.wanted}}, kept
+            made = {**known, **results}
+            return {**then, **{name: made[name] for name in self.given.wanted}}, kept
 
         return run
 
@@ -339,6 +356,8 @@ def _fold_pieces(
     stage: _Traceable,
     dealt: Deal,
     pieces: int,
+    *,
+    is_short: bool,
     on_traced: Callable[[Any], None],
 ) -> tuple[list[tuple[Any, Any]], Callable[[], list[float]]]:
     """Folds the runs of all workers, reading the data of the next piece meanwhile.
@@ -377,7 +396,7 @@ def _fold_pieces(
                 )
             arguments = _with_late(arguments, stage.given.late, programs[device])
             tasks.append(partial(compiler.call, programs[device], *arguments))
-        shift = crew.begin(tasks)
+        shift = crew.begin(tasks, soon=is_short)
         folded = shift.begun()
         if piece + 1 < pieces:
             shift.finish()

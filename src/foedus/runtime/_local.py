@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
 from typing import Any, final
 
@@ -106,7 +106,7 @@ class LocalRuntime:
         self.native = ()
         with jax.enable_x64(True):
             run = Run(self, self._plan(function), given, members)
-            result = from_result(_wait(run.result()), type_.result)
+            result = from_result(run.result(), type_.result)
         self.simulated, self.schedules = frozenset(run.simulated), tuple(run.schedules)
         return result
 
@@ -176,6 +176,13 @@ class LocalRuntime:
         self._count("calls")
         return program(*arguments)
 
+    def run(self, program: Program, *arguments: Any) -> Any:
+        """Calls a compiled program, and waits until its results are computed; an interrupt gets through."""
+        shift = self.crew.begin([partial(self.call, program, *arguments)], soon=program.returns_soon)
+        (results,) = shift.begun()
+        shift.finish()
+        return results
+
     def _count(self, what: str) -> None:
         with self._lock:
             self._done[what] += 1
@@ -188,13 +195,3 @@ class LocalRuntime:
 
 def _cover(known: list[Lengths], needed: list[Lengths]) -> bool:
     return all(one.covers(other) for one, other in zip(known, needed, strict=True))
-
-
-def _wait(results: Any) -> Any:
-    """Waits for values in small steps, so that an interrupt reaches Python meanwhile."""
-    leaves = [leaf for leaf in jax.tree.leaves(results) if hasattr(leaf, "is_ready")]
-    start = time.perf_counter()
-    while not all(leaf.is_ready() for leaf in leaves):
-        waited = time.perf_counter() - start
-        time.sleep(0 if waited < 1e-3 else min(0.05, waited / 200))
-    return results

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from jax import lax
 from jax.extend import core
 
 from foedus.runtime._evaluate import Monoid
+from foedus.runtime._rows import row
 
 Both = Callable[[Any, Any], Any]
 """Merges two partial results."""
@@ -67,7 +69,7 @@ def merge(
     workers = [reader(partials) for partials, _ in folded]
 
     def group(i: Any) -> Any:
-        worker, slot = lax.dynamic_index_in_dim(order.groups, i, keepdims=False)
+        worker, slot = row(order.groups, i)
         found = workers[0](slot)
         for number, own in enumerate(workers[1:], 1):
             found = jax.tree.map(lambda x, y, n=number: jnp.where(worker == n, y, x), found, own(slot))
@@ -85,7 +87,7 @@ def both_of(monoids: Mapping[str, Monoid]) -> Both:
 
 def reader(rows: Any) -> Reader:
     """Partial results ``[slots, ...]`` as a function of the slot."""
-    return lambda index: jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, index, keepdims=False), rows)
+    return partial(row, rows)
 
 
 def merged(both: Both, read: Reader, count: Any, *, most: int) -> Any:

@@ -21,6 +21,7 @@ from jax import lax
 
 from foedus.runtime._evaluate import Monoid
 from foedus.runtime._merging import both_of, merged
+from foedus.runtime._rows import row, with_row
 
 STRANDS = 32
 """Into how many runs of members, at most, a reduction is cut (spec, N3)."""
@@ -41,6 +42,7 @@ def fold(
     work: Any,
     so_far: tuple[Any, Any],
     *,
+    keeps: bool,
     longest: int,
     together: int,
 ) -> tuple[Any, Any]:
@@ -53,6 +55,7 @@ def fold(
             begins and ends in it; runs in which it does nothing come last.
         so_far: What an earlier call gave, in which this one goes on; then groups have one run. In the first
             call, a room of ``empty_room`` to write in, whatever it holds, and None.
+        keeps: Whether anything is kept of a member.
         longest: How many members the longest run has.
         together: How many groups are folded at a time, as one batch.
 
@@ -61,10 +64,10 @@ def fold(
         ``[slots * size, longest, ...]``, by name.
     """
     room, before = so_far
-    shapes = jax.eval_shape(lambda: dict(member(jnp.int32(0))[1]))
+    shapes = jax.eval_shape(lambda: dict(member(jnp.int32(0))[1])) if keeps else {}
     slots, size = work.shape[:2]
 
-    def run(span: Any, row: Any, place: Any, rooms: tuple[Any, Any]) -> tuple[Any, Any]:
+    def run(span: Any, at: Any, place: Any, rooms: tuple[Any, Any]) -> tuple[Any, Any]:
         """Folds a run in a row of the partial results."""
         first, begin, end = span
 
@@ -74,25 +77,30 @@ def fold(
             partial = {name: m.accumulate(partial[name], gives[name]) for name, m in monoids.items()}
             return partial, jax.tree.map(
                 lambda all_, value: lax.dynamic_update_slice(
-                    all_, value[None, None], (place, index - first, *[jnp.int32(0)] * value.ndim)
+                    all_,
+                    value[None, None],
+                    (place, index - first, *[jnp.int32(0)] * value.ndim),
+                    allow_negative_indices=False,
                 ),
                 kept,
                 dict(values),
             )
 
         partials, kept = rooms
-        start = _zero(monoids) if before is None else _row(partials, row)
+        start = _zero(monoids) if before is None else row(partials, at)
         partial, kept = lax.fori_loop(begin, end, one, (start, kept))
-        return _with_row(partials, partial, row), kept
+        return with_row(partials, partial, at), kept
 
     def group(spans: Any, slot: Any, slots: int, rooms: tuple[Any, Any]) -> tuple[Any, Any]:
         """Folds the runs of a group in the rows behind those of the slots, and merges them."""
         if size == 1:
             return run(spans[0], slot, slot, rooms)
-        partials, kept = _loop(size, lambda i, rooms: run(spans[i], slots + i, slot * size + i, rooms), rooms)
+        partials, kept = _loop(
+            size, lambda i, rooms: run(row(spans, i), slots + i, slot * size + i, rooms), rooms
+        )
         count = jnp.sum(spans[:, 2] > spans[:, 1])
-        total = merged(both_of(monoids), lambda i: _row(partials, slots + i), count, most=size)
-        return _with_row(partials, total, slot), kept
+        total = merged(both_of(monoids), lambda i: row(partials, slots + i), count, most=size)
+        return with_row(partials, total, slot), kept
 
     def nothing(slots: int) -> Any:
         return jax.tree.map(lambda s: jnp.zeros((slots * size, longest, *s.shape), s.dtype), shapes)
@@ -104,11 +112,11 @@ def fold(
         if before is not None:
             rooms = jax.tree.map(lambda x: x[None], so_far)
         partials, kept = group(spans, jnp.int32(0), 1, rooms)
-        return _row(partials, 0), kept
+        return row(partials, 0), kept
 
     if together == 1:
         rooms = room, nothing(slots) if before is None else before
-        return _loop(slots, lambda slot, rooms: group(work[slot], slot, slots, rooms), rooms)
+        return _loop(slots, lambda slot, rooms: group(row(work, slot), slot, slots, rooms), rooms)
     partials, kept = lax.map(alone, (work, None if before is None else so_far), batch_size=together)
     return partials, jax.tree.map(lambda x: x.reshape(slots * size, *x.shape[2:]), kept)
 
@@ -127,14 +135,6 @@ def _loop(count: int, body: Callable[[Any, Any], Any], start: Any) -> Any:
 
 def _zero(monoids: Mapping[str, Monoid]) -> dict[str, Any]:
     return {name: jax.tree.map(jnp.asarray, monoid.zero) for name, monoid in monoids.items()}
-
-
-def _row(rows: Any, index: Any) -> Any:
-    return jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, index, keepdims=False), rows)
-
-
-def _with_row(rows: Any, row: Any, index: Any) -> Any:
-    return jax.tree.map(lambda all_, x: lax.dynamic_update_index_in_dim(all_, x, index, 0), rows, row)
 
 
 def reduce_natively(monoid: Monoid, given: list[Any]) -> Any:

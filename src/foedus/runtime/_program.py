@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any, final
 
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from foedus.errors import FoedusError, TracingError, failing_line, place
+from foedus.runtime._crew import SOON
 
 Suit = Callable[[core.ClosedJaxpr], Callable[..., list[Any]]]
 """From what was traced to a function of the same flat arrays, in a form that suits the device."""
@@ -31,6 +33,9 @@ class Program:
         gives: Of each flat result, which flat argument it is; None if it is computed.
         result: The structure of the result.
         used: For each leaf of the arguments, whether anything computed depends on it, or it is returned.
+
+    Attributes:
+        returns_soon: Whether the last call took so little that nobody would interrupt it.
     """
 
     def __init__(
@@ -46,10 +51,13 @@ class Program:
         self._passed_on = [(at, i) for at, i in enumerate(gives) if i is not None]
         self._result = result
         self.used = used
+        self.returns_soon = False
 
     def __call__(self, *arguments: Any) -> Any:
         flat = jax.tree.leaves(arguments)
+        begin = time.perf_counter()
         found = list(self._compiled(*[flat[i] for i in self._takes]))
+        self.returns_soon = time.perf_counter() - begin < SOON
         for at, i in self._passed_on:
             found.insert(at, flat[i])
         return self._result.unflatten(found)
@@ -82,7 +90,6 @@ def compile_program(
     """
     try:
         traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        on_traced(shapes)
         position = {variable: i for i, variable in enumerate(traced.jaxpr.invars)}
         gives = [
             None if isinstance(atom, core.Literal) else position.get(atom) for atom in traced.jaxpr.outvars
@@ -95,7 +102,8 @@ def compile_program(
         own = _own_part(traced, suit, takes, gives)
         lowered = jax.jit(own, donate_argnums=over).lower(*(flat[i] for i in takes))
         used = structure.unflatten([i in {*takes, *gives} for i in range(len(flat))])
-        compiled = _compiled(lowered, soon=soon and _is_plain(traced.jaxpr))
+        on_traced(shapes)  # Not before: from here on XLA is at work, and Python has time for something else.
+        compiled = _compiled(lowered, soon=soon and _is_plain(traced.jaxpr, [True] * len(gives)))
         return Program(compiled, takes, gives, jax.tree.structure(shapes), used)
     except FoedusError:
         raise
@@ -107,7 +115,7 @@ def compile_program(
         ) from error
 
 
-_SOON = {"xla_cpu_use_fusion_emitters": False}
+_FORMER = {"xla_cpu_use_fusion_emitters": False}
 """XLA's former code generator for loops over elements: it takes two thirds of the time."""
 _ROUNDED = {"add", "sub", "mul", "div", "rem", "sqrt", "square", "integer_pow", "add_any", "reduce_sum"}
 _EXACT = {"abs", "neg", "sign", "max", "min", "clamp", "floor", "ceil", "round", "is_finite", "select_n"}
@@ -129,18 +137,34 @@ _PLAIN = (
 )
 _PLAIN |= {"reduce_max", "reduce_min", "random_wrap", "random_unwrap", "optimization_barrier", "jit"}
 """Operations of which either code generator makes the same bits. Not so ``pow``, ``exp`` and the like."""
+_FINITE_OF_FINITE = {"dot_general"}
+"""Others that make something finite of the same numbers with either, but not the same bits."""
 
 
-def _is_plain(jaxpr: core.Jaxpr) -> bool:
-    """Whether a program computes the same bits with either code generator."""
-    inner = (part for equation in jaxpr.eqns for part in core.jaxprs_in_params(equation.params))
-    return all(e.primitive.name in _PLAIN for e in jaxpr.eqns) and all(map(_is_plain, inner))
+def _is_plain(jaxpr: core.Jaxpr, exact: list[bool]) -> bool:
+    """Whether a program computes the same bits with either code generator.
+
+    Args:
+        jaxpr: The program.
+        exact: Of each result, whether all its bits count, or only whether it is finite.
+    """
+    counts = {atom for atom, all_bits in zip(jaxpr.outvars, exact, strict=True) if all_bits and _varies(atom)}
+    for equation in reversed(jaxpr.eqns):
+        name, asked = equation.primitive.name, [variable in counts for variable in equation.outvars]
+        if name not in _PLAIN and (name not in _FINITE_OF_FINITE or any(asked)):
+            return False
+        inner = core.jaxprs_in_params(equation.params) if name == "jit" else ()
+        if not all(_is_plain(part, asked) for part in inner):
+            return False
+        if any(asked) and name != "is_finite":
+            counts |= {atom for atom in equation.invars if _varies(atom)}
+    return True
 
 
 def _compiled(lowered: Any, *, soon: bool) -> Any:
     if soon:
         with contextlib.suppress(jax.errors.JaxRuntimeError):  # An XLA that does not know the option.
-            return lowered.compile(_SOON)
+            return lowered.compile(_FORMER)
     return lowered.compile()
 
 

@@ -171,7 +171,7 @@ class Run:
         program = self.compiler.program(
             (self.plan, number), lambda _: stage_at_server(stage), [], (scope,), soon=True
         )
-        self._keep_compiled(self.compiler.call(program, scope))
+        self._keep_compiled(self.compiler.run(program, scope))
 
     # ------------------------------------------------------------ a placement below
 
@@ -189,7 +189,8 @@ class Run:
             results, kept = self._natively(stage, limits)
         else:
             results, kept = self._compiled(number, stage, limits, then)
-            self._keep_compiled({} if then is None else {name: results[name] for name in then.outputs})
+            reduced = {name for name, _ in stage.reductions}
+            self._keep_compiled({name: value for name, value in results.items() if name not in reduced})
             stages = 1 if then is None else 2
         if count and limits:
             self._check_ranges(stage, limits, kept)
@@ -201,9 +202,8 @@ class Run:
                     target.placement,
                     self._reduced_by_group(name, node, kept.pop(f"given/{name}")),
                 )
-            else:
-                total = results[name]
-                total = in_dtype(node, total, target.member) if name in limits else total
+            elif name in results:
+                total = in_dtype(node, results[name], target.member) if name in limits else results[name]
                 self._keep_native(name, total, target)
         self.stored |= {name: (stage.placement, kept[name]) for name in stage.outputs}
         return stages
@@ -312,7 +312,11 @@ class Run:
         stored |= {name: value.stands_for_it for name, value in late.items()}
         first = None if self.waiting is None else self.plan.stages[self.waiting]
         last = number if then is None else number + 1
-        wanted = self.plan.needed_after[last].intersection(() if first is None else first.outputs)
+        made = [
+            *(() if first is None else first.outputs),
+            *(name for name, node in stage.reductions if at_server(node)),
+        ]
+        wanted = self.plan.needed_after[last].intersection(made)
         given = Members(
             server=self._read(stage, *(s for s in (first, then) if s is not None)),
             placed={path: self.placed[path] for path in seen},
@@ -329,7 +333,6 @@ class Run:
         )
         results, kept, schedule = run_fused(self.compiler, self.plan, number, given)
         self.waiting = None
-        self._keep_compiled({name: results[name] for name in wanted})
         self.schedules.append(schedule)
         return results, kept
 

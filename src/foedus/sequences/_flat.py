@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, assert_never, final
 
 import jax
@@ -199,7 +200,7 @@ class FlatSequence(Sequence):
         offsets = self.span.ragged.rows
         if offsets is not None:
             slack, most = self.span.hints.slack(), self.span.hints.most_rows()
-            start, end = offsets[stored], offsets[stored + 1]
+            start, end = _one(offsets, stored), _one(offsets, stored + 1)
             return _Rows(start, most, contiguous=True, slack=slack, element=stored), end - start
         if size is None:
             return _Rows(stored, None, contiguous=True), None
@@ -267,9 +268,9 @@ class _Rows:
 
     def read(self, column: Any, unit: Unit) -> Any:
         if self.element is not None and unit is Unit.ELEMENT:
-            return lax.dynamic_index_in_dim(column, self.element, keepdims=False)
+            return _one(column, self.element)
         if self.length is None:
-            return lax.dynamic_index_in_dim(column, self.start, keepdims=False)
+            return _one(column, self.start)
         if self.contiguous:
             rows = self._run_of(column)
         else:
@@ -284,10 +285,15 @@ class _Rows:
         length, end = self.length, column.shape[0]
         assert length is not None
         if self.mask is None or self.slack >= length:
-            return lax.dynamic_slice_in_dim(column, self.start, length)
+            return _run(column, self.start, length)
         if end < length:
             return jnp.take(column, self.start + jnp.arange(length), axis=0, mode="clip")
         # A slice that would pass the end is moved back as a whole, so its rows are moved forward again.
         moved = jnp.maximum(self.start + length - end, 0)
-        rows = lax.dynamic_slice_in_dim(column, self.start, length)
+        rows = _run(column, self.start, length)
         return lax.cond(moved > 0, lambda r: jnp.roll(r, -moved, axis=0), lambda r: r, rows)
+
+
+# Rows are counted from the first one: to look for numbers that count from the last costs a step each time.
+_one = partial(lax.dynamic_index_in_dim, keepdims=False, allow_negative_indices=False)
+_run = partial(lax.dynamic_slice_in_dim, allow_negative_indices=False)
