@@ -69,9 +69,9 @@ def local(
     What it compiles is kept on disk for other processes, in the folder that the environment variable
     ``FOEDUS_CACHE_DIR`` names, by default ``~/.cache/foedus``; an empty variable keeps nothing.
 
-    On a CPU, programs run in the thread that calls them, by JAX's option ``jax_cpu_enable_async_dispatch``: it
-    is set to false unless the environment has ``JAX_CPU_ENABLE_ASYNC_DISPATCH``, and takes effect if nothing has
-    been computed on the CPU before.
+    On a CPU, programs run in the thread that calls them, by JAX's option ``jax_cpu_enable_async_dispatch``.
+    It is set to false unless the environment has ``JAX_CPU_ENABLE_ASYNC_DISPATCH``, and takes effect if
+    nothing has been computed on the CPU before.
 
     How a stage was run, and why, is in ``schedules`` after each run. The numbers do not depend on it:
     clients are folded in runs that depend on the clients alone (spec, N3).
