@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
-import textwrap
 import threading
-from collections.abc import Callable
+import time
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from hypothesis import strategies as st
 import foedus as fd
 from foedus.data import cohort_of
 from foedus.errors import ArgumentError
-from foedus.runtime._crew import Crew, Pace, Shift, deal, group_size
+from foedus.runtime._crew import Crew, Pace, deal, group_size
 from foedus.runtime._pass import strands_of
 from foedus.types import int32, sequence
 
@@ -86,98 +84,79 @@ def test_groups_are_parts_of_the_tree_and_leave_something_to_even_out(runs: int,
     assert size == 1 or runs >= 4 * size * workers
 
 
-def test_workers_work_at_the_same_time():
+@pytest.mark.parametrize("soon", [False, True])
+def test_workers_work_at_the_same_time(soon: bool):
     both = threading.Barrier(2, timeout=20)
-    shift = Crew(2).begin([both.wait, both.wait])
-    assert sorted(shift.begun()) == [0, 1]
-    shift.finish()
+    results, seconds = Crew(2).do([both.wait, both.wait], soon=soon)
+    assert sorted(results) == [0, 1]
+    assert all(0 < took < 20 for took in seconds)
 
 
 class Slow:
-    """An array that is computed when it is told to be."""
+    """An array that is computed some time after the call that makes it has returned."""
 
-    def __init__(self) -> None:
-        self.told = threading.Event()
+    def __init__(self, error: Exception | None = None) -> None:
+        self.is_ready = False
+        self.error = error
 
     def block_until_ready(self) -> None:
-        assert self.told.wait(20)
-        raise ValueError("not computed")
-
-
-def test_what_a_task_gives_is_there_before_it_is_computed():
-    slow = Slow()
-    shift = Crew(2).begin([lambda: slow, lambda: 1])
-    assert shift.begun() == [slow, 1]
-    slow.told.set()
-    with pytest.raises(ValueError, match="not computed"):
-        shift.finish()
+        time.sleep(0.05)
+        self.is_ready = True
+        if self.error is not None:
+            raise self.error
 
 
 @pytest.mark.parametrize("soon", [False, True])
-@pytest.mark.parametrize("wait", [Shift.begun, Shift.finish])
-def test_errors_of_tasks_come_through(wait: Callable[[Shift], Any], soon: bool):
+def test_what_tasks_give_is_waited_for(soon: bool):
+    slow = Slow()
+    results, seconds = Crew(2).do([lambda: slow, lambda: 1], soon=soon)
+    assert results == [slow, 1]
+    assert slow.is_ready
+    assert seconds[0] >= 0.05
+
+
+@pytest.mark.parametrize("soon", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_errors_of_tasks_come_through(late: bool, soon: bool):
     def fails() -> Any:
+        if late:
+            return Slow(ValueError("no"))
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        wait(Crew(2).begin([fails, lambda: 1], soon=soon))
+        Crew(2).do([fails, lambda: 1], soon=soon)
 
 
 @pytest.mark.parametrize("soon", [False, True])
-def test_the_caller_does_the_first_task_itself_only_where_it_returns_soon(soon: bool):
-    shift = Crew(2).begin([threading.get_ident] * 2, soon=soon)
-    first, second = shift.begun()
+def test_the_caller_does_the_first_task_itself_only_where_it_takes_little_time(soon: bool):
+    (first, second), _ = Crew(2).do([threading.get_ident] * 2, soon=soon)
     assert (first == threading.get_ident()) == soon
     assert second not in (first, threading.get_ident())
-    assert len(shift.finish()) == 2
-
-
-class Later:
-    """An array that is computed some time after the call that makes it has returned."""
-
-    def __init__(self, looks: int) -> None:
-        self.looks = looks
-
-    def is_ready(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
-
-
-def test_what_the_caller_began_is_waited_for_at_the_end():
-    later = Later(3)
-    shift = Crew(1).begin([lambda: [later]], soon=True)
-    assert shift.begun() == [[later]]
-    assert later.looks == 2
-    (took,) = shift.finish()
-    assert later.looks < 0 < took
 
 
 @pytest.mark.parametrize(
-    ("variable", "expected"), [({}, "inline"), ({"JAX_CPU_ENABLE_ASYNC_DISPATCH": "true"}, "handed over")]
+    ("first", "expected"),
+    [
+        ("foedus.runtime.local()", "inline"),
+        ("import foedus.learning", "inline"),
+        ("jax.devices(); foedus.runtime.local()", "handed over"),
+    ],
 )
-def test_calls_run_in_the_thread_that_makes_them_unless_the_environment_says_otherwise(
-    variable: dict[str, str], expected: str
-):
-    program = """
-        import time, jax, jax.numpy as jnp, foedus as fd
-        fd.runtime.local(workers=1)
-        busy = jax.jit(lambda n: jax.lax.fori_loop(0, n, lambda i, v: v @ v + 1, jnp.zeros((64, 64))))
-        busy(1).block_until_ready()
-        begin = time.perf_counter()
-        result = busy(3000)
-        called = time.perf_counter() - begin
-        result.block_until_ready()
-        print("inline" if called > (time.perf_counter() - begin) / 2 else "handed over")
-    """
-    environment = {k: v for k, v in os.environ.items() if k != "JAX_CPU_ENABLE_ASYNC_DISPATCH"} | variable
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split("\n")[0] == expected
+def test_calls_run_in_the_thread_that_makes_them_if_it_is_said_in_time(first: str, expected: str):
+    program = f"""
+import time, jax, jax.numpy as jnp, foedus
+{first}
+busy = jax.jit(lambda n: jax.lax.fori_loop(0, n, lambda i, v: v @ v + 1, jnp.zeros((64, 64))))
+busy(1).block_until_ready()
+begin = time.perf_counter()
+result = busy(3000)
+called = time.perf_counter() - begin
+result.block_until_ready()
+print("inline" if called > (time.perf_counter() - begin) / 2 else "handed over")
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
 
 
 @fd.computation(fd.at_clients(sequence(int32)))

@@ -33,7 +33,10 @@ from foedus.learning._local_weights import (
 )
 from foedus.learning.models import Model, ModelWeights
 from foedus.process import Output, Process
+from foedus.runtime import dispatch_inline
 from foedus.types import KEY, SERVER, Struct, Type, at_server, difference
+
+dispatch_inline()  # Before anybody computes: models are often made of arrays.
 
 
 class LearningState(NamedTuple):

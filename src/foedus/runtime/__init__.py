@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runtimes: where computations run. Each is an interpreter of the language; none knows another."""
 
-from foedus.runtime._open import local, reference
+from foedus.runtime._open import dispatch_inline, local, reference
 
-__all__ = ["local", "reference"]
+__all__ = ["dispatch_inline", "local", "reference"]

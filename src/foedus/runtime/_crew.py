@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
@@ -163,7 +163,6 @@ class Crew:
     """
 
     def __init__(self, workers: int | None) -> None:
-        _have_calls_run_where_they_are_made(os.environ)
         devices = jax.local_devices()
         self.on_cpu = devices[0].platform == "cpu"
         most = _cores() if self.on_cpu else len(devices)
@@ -183,22 +182,25 @@ class Crew:
         """The device of a worker, None where all are on the default one."""
         return self._devices[worker]
 
-    def begin(self, tasks: Sequence[_Task], *, soon: bool = False) -> Shift:
-        """Begins tasks at the same time, one a worker.
+    def do(self, tasks: Sequence[_Task], *, soon: bool = False) -> tuple[list[Any], list[float]]:
+        """Does tasks at the same time, one a worker, and waits until what they give is computed.
 
         Args:
             tasks: What to do.
-            soon: Whether they are known to return soon. Then the caller does the first one: to hand it over
-                takes about as long as a small model's training.
+            soon: Whether they are known to take little time. Then the caller does the first one: to hand it
+                over takes about as long as a small model's training.
+
+        Returns:
+            What they gave, and how many seconds passed until each was done.
         """
         self._hire(len(tasks))
-        shift = Shift(len(tasks))
+        shift = _Shift()
         for number, task in enumerate(tasks):
             if number or not soon:
                 self._inboxes[number].put((number, task, shift))
         if soon:
-            shift.do_here(0, tasks[0])
-        return shift
+            shift.do(0, tasks[0])
+        return shift.results(len(tasks))
 
     def soon(self, task: _Task) -> Future[Any]:
         """Begins a task in the background."""
@@ -216,73 +218,45 @@ class Crew:
 
 
 @final
-class Shift:
-    """Tasks that workers are at, and what comes of them.
+class _Shift:
+    """Tasks that workers are at, and what comes of them."""
 
-    Args:
-        count: How many tasks there are.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self) -> None:
         self._called = time.perf_counter()
-        self._begun: _Done = queue.SimpleQueue()
-        self._done: _Done = queue.SimpleQueue()
-        self._here: list[tuple[int, Any]] = []
-
-    def begun(self) -> list[Any]:
-        """What the tasks gave; arrays in it may still be computed."""
-        return self._all_of(self._begun)
-
-    def finish(self) -> list[float]:
-        """Waits until what the tasks gave is computed, and says after how many seconds each was."""
-        while self._here:
-            number, result = self._here.pop()
-            _wait(result)
-            self._done.put((number, time.perf_counter() - self._called, None))
-        return self._all_of(self._done)
+        self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
 
     def do(self, number: int, task: _Task) -> None:
-        """Does one of the tasks, in a worker's own thread."""
+        """Does one of the tasks."""
         try:
-            result = task()
-            self._begun.put((number, result, None))
-            jax.block_until_ready(result)
+            result = jax.block_until_ready(task())
         except BaseException as error:
             # Whatever the caller waits for.
-            self._begun.put((number, None, error))
-            self._done.put((number, None, error))
+            self._done.put((number, None, 0, error))
         else:
-            self._done.put((number, time.perf_counter() - self._called, None))
+            self._done.put((number, result, time.perf_counter() - self._called, None))
 
-    def do_here(self, number: int, task: _Task) -> None:
-        """Does one of the tasks in the thread that waits for them."""
-        try:
-            result = task()
-        except BaseException as error:
-            self._begun.put((number, None, error))
-            self._done.put((number, None, error))
-        else:
-            self._begun.put((number, result, None))
-            if _is_ready(result):
-                self._done.put((number, time.perf_counter() - self._called, None))
-            else:
-                self._here.append((number, result))
-
-    def _all_of(self, done: _Done) -> list[Any]:
-        results: list[Any] = [None] * self._count
-        for _ in results:
-            number, result, error = _next(done)
+    def results(self, count: int) -> tuple[list[Any], list[float]]:
+        """Waits for so many tasks: what they gave, and after how many seconds each was done."""
+        results, seconds = [None] * count, [0.0] * count
+        for _ in range(count):
+            number, result, took, error = self._next()
             if error is not None:
                 raise error
-            results[number] = result
-        return results
+            results[number], seconds[number] = result, took
+        return results, seconds
+
+    def _next(self) -> _Done:
+        while True:  # In small steps, so that an interrupt reaches Python meanwhile on every system.
+            try:
+                return self._done.get(timeout=_PATIENCE)
+            except queue.Empty:
+                continue
 
 
 _Task: TypeAlias = Callable[[], Any]
-_Done: TypeAlias = "queue.SimpleQueue[tuple[int, Any, BaseException | None]]"
-"""Where workers put what came of their tasks: the task's number, its result, or what it raised."""
-_Inbox: TypeAlias = "queue.SimpleQueue[tuple[int, _Task, Shift] | None]"
+_Done: TypeAlias = tuple[int, Any, float, BaseException | None]
+"""A task's number, its result, after how many seconds it was there, or what was raised."""
+_Inbox: TypeAlias = "queue.SimpleQueue[tuple[int, _Task, _Shift] | None]"
 """Where a worker finds its tasks; None ends it."""
 
 
@@ -305,39 +279,6 @@ def _dismiss_all() -> None:
         inbox.put(None)
     for thread, _ in threads:
         thread.join()
-
-
-def _next(done: _Done) -> tuple[int, Any, BaseException | None]:
-    while True:  # In small steps, so that an interrupt reaches Python meanwhile on every system.
-        try:
-            return done.get(timeout=_PATIENCE)
-        except queue.Empty:
-            continue
-
-
-def _is_ready(results: Any) -> bool:
-    return all(leaf.is_ready() for leaf in jax.tree.leaves(results) if hasattr(leaf, "is_ready"))
-
-
-def _wait(results: Any) -> None:
-    """Waits for values in small steps, so that an interrupt reaches Python meanwhile."""
-    start = time.perf_counter()
-    while not _is_ready(results):
-        waited = time.perf_counter() - start
-        time.sleep(0 if waited < 1e-3 else min(_PATIENCE, waited / 200))
-
-
-_DISPATCH = "jax_cpu_enable_async_dispatch"
-
-
-def _have_calls_run_where_they_are_made(environment: Mapping[str, str]) -> None:
-    """Has JAX run a program on a CPU in the thread that calls it, unless the user's environment says how.
-
-    To hand a call over to a thread of XLA's and to wait for it there takes longer than a small model's
-    training does. It takes effect if nothing has been computed on the CPU yet.
-    """
-    if _DISPATCH.upper() not in environment:
-        jax.config.update(_DISPATCH, False)
 
 
 def _in_wide_numbers(task: _Task) -> Any:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from foedus.runtime._columns import Borrowed, Lengths, Placed, Shelf, bucket, padded, view
-from foedus.runtime._crew import Crew, Deal, Pace, Shift, deal, group_size
+from foedus.runtime._crew import Crew, Deal, Pace, deal, group_size
 from foedus.runtime._evaluate import Monoid, evaluate, monoid_of
 from foedus.runtime._lasting import Late
 from foedus.runtime._leaves import Traced
@@ -194,9 +194,8 @@ def run_fused(
         program = compiler.program(key, traceable.whole, traceable.lengths, arguments)
         arguments = _with_late(arguments, given.late, program)
         task = partial(compiler.call, program, *arguments)
-        shift = compiler.crew.begin([task], soon=pace.is_short(dealt.loads))
-        (done,) = shift.begun()
-        pace.note(dealt.loads, shift.finish())
+        (done,), took = compiler.crew.do([task], soon=pace.is_short(dealt.loads))
+        pace.note(dealt.loads, took)
         rooms.give_back()
         return *done, schedule
 
@@ -210,18 +209,14 @@ def run_fused(
         compiler.crew.soon(partial(merging, [folded] * schedule.workers))
 
     is_short = schedule.pieces == 1 and pace.is_short(dealt.loads)
-    folded, finish = _fold_pieces(
+    folded, took, give_back = _fold_pieces(
         compiler, key, traceable, dealt, schedule.pieces, is_short=is_short, on_traced=soon
     )
-    try:
-        device = compiler.crew.device(0)
-        # Where calls return before they are done, the merge is called while the folds are at work.
-        program, arguments = merging(folded if device is None else jax.device_put(folded, device))
-        done = compiler.run(program, *arguments)
-    except Exception:
-        finish()  # If a fold failed, that is what went wrong.
-        raise
-    pace.note(dealt.loads, finish())
+    pace.note(dealt.loads, took)
+    device = compiler.crew.device(0)
+    program, arguments = merging(folded if device is None else jax.device_put(folded, device))
+    done = compiler.run(program, *arguments)
+    give_back()
     return *done, schedule
 
 
@@ -359,12 +354,12 @@ def _fold_pieces(
     *,
     is_short: bool,
     on_traced: Callable[[Any], None],
-) -> tuple[list[tuple[Any, Any]], Callable[[], list[float]]]:
+) -> tuple[list[tuple[Any, Any]], list[float], Callable[[], None]]:
     """Folds the runs of all workers, reading the data of the next piece meanwhile.
 
     Returns:
-        What comes of it, which may still be computed, and a function that waits until it is, and says how
-        many seconds each worker took for the last piece.
+        What comes of it, how many seconds each worker took for the last piece, and what is to be called when
+        nobody needs the results any more.
     """
     crew = compiler.crew
     devices = [crew.device(worker) for worker in range(len(dealt.spans))]
@@ -374,7 +369,7 @@ def _fold_pieces(
     fresh = partial(stage.fresh_room, dealt.spans[0])
     taken = [spare.take(purpose, fresh) for purpose in purposes]
     folded: list[Any] = [(room, None) for room, _ in taken]
-    shift = Shift(0)
+    took: list[float] = []
     load = _loader(stage.given, dealt, pieces)
     rooms = [Borrowed(compiler.shelf.rooms) for _ in range(pieces)]
     loading = crew.soon(partial(load, 0, rooms[0])) if pieces > 1 else None
@@ -396,20 +391,14 @@ def _fold_pieces(
                 )
             arguments = _with_late(arguments, stage.given.late, programs[device])
             tasks.append(partial(compiler.call, programs[device], *arguments))
-        shift = crew.begin(tasks, soon=is_short)
-        folded = shift.begun()
-        if piece + 1 < pieces:
-            shift.finish()
-            rooms[piece].give_back()
+        folded, took = crew.do(tasks, soon=is_short)
+        rooms[piece].give_back()
 
-    def finish() -> list[float]:
-        took = shift.finish()
-        rooms[-1].give_back()
+    def give_back() -> None:
         for purpose, (room, _), (_, size) in zip(purposes, folded, taken, strict=True):
             spare.give_back(purpose, room, size)
-        return took
 
-    return folded, finish
+    return folded, took, give_back
 
 
 def _with_late(arguments: tuple[Any, ...], late: Mapping[str, Late], program: Program) -> tuple[Any, ...]:

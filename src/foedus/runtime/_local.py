@@ -17,7 +17,7 @@ from jax.extend import core
 from foedus.data import ClientId, Tiers, from_result, members_of, to_argument
 from foedus.ir import Node
 from foedus.runtime._columns import Lengths, Shelf
-from foedus.runtime._crew import Crew
+from foedus.runtime._crew import SOON, Crew
 from foedus.runtime._fused import Schedule
 from foedus.runtime._leaves import reason_against_jax
 from foedus.runtime._plan import Plan, plan
@@ -178,9 +178,10 @@ class LocalRuntime:
 
     def run(self, program: Program, *arguments: Any) -> Any:
         """Calls a compiled program, and waits until its results are computed; an interrupt gets through."""
-        shift = self.crew.begin([partial(self.call, program, *arguments)], soon=program.returns_soon)
-        (results,) = shift.begun()
-        shift.finish()
+        (results,), (seconds,) = self.crew.do(
+            [partial(self.call, program, *arguments)], soon=program.is_short
+        )
+        program.is_short = seconds < SOON
         return results
 
     def _count(self, what: str) -> None:

@@ -57,6 +57,19 @@ def reference(
     return ReferenceRuntime(_ids(clients), tiers or {}, debug=debug)
 
 
+def dispatch_inline() -> None:
+    """Has JAX run programs on a CPU in the thread that calls them, for all of this process.
+
+    To hand a program over to a thread of XLA's, as JAX does by default, and to wait for it there takes about
+    as long as a round of a small model. Results do not depend on it. JAX asks for the option
+    ``jax_cpu_enable_async_dispatch`` once, when something is first computed, so it has to be set before.
+    The import of ``foedus.learning`` and ``local`` do so; compute something before them to leave it as it is.
+    """
+    import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
 def local(
     *,
     clients: Iterable[ClientId] | int | None = None,
@@ -69,9 +82,7 @@ def local(
     What it compiles is kept on disk for other processes, in the folder that the environment variable
     ``FOEDUS_CACHE_DIR`` names, by default ``~/.cache/foedus``; an empty variable keeps nothing.
 
-    On a CPU, programs run in the thread that calls them, by JAX's option ``jax_cpu_enable_async_dispatch``.
-    It is set to false unless the environment has ``JAX_CPU_ENABLE_ASYNC_DISPATCH``, and takes effect if
-    nothing has been computed on the CPU before.
+    It calls ``dispatch_inline``.
 
     How a stage was run, and why, is in ``schedules`` after each run. The numbers do not depend on it:
     clients are folded in runs that depend on the clients alone (spec, N3).
@@ -96,5 +107,6 @@ def local(
     from foedus.runtime._disk import folder_of, keep_compiled
     from foedus.runtime._local import LocalRuntime
 
+    dispatch_inline()
     keep_compiled(folder_of(os.environ))
     return LocalRuntime(_ids(clients), tiers or {}, workers=workers, together=together)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Any, final
 
@@ -14,7 +13,6 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from foedus.errors import FoedusError, TracingError, failing_line, place
-from foedus.runtime._crew import SOON
 
 Suit = Callable[[core.ClosedJaxpr], Callable[..., list[Any]]]
 """From what was traced to a function of the same flat arrays, in a form that suits the device."""
@@ -35,7 +33,7 @@ class Program:
         used: For each leaf of the arguments, whether anything computed depends on it, or it is returned.
 
     Attributes:
-        returns_soon: Whether the last call took so little that nobody would interrupt it.
+        is_short: Whether it is known to take so little time that nobody would interrupt it.
     """
 
     def __init__(
@@ -51,13 +49,11 @@ class Program:
         self._passed_on = [(at, i) for at, i in enumerate(gives) if i is not None]
         self._result = result
         self.used = used
-        self.returns_soon = False
+        self.is_short = False
 
     def __call__(self, *arguments: Any) -> Any:
         flat = jax.tree.leaves(arguments)
-        begin = time.perf_counter()
         found = list(self._compiled(*[flat[i] for i in self._takes]))
-        self.returns_soon = time.perf_counter() - begin < SOON
         for at, i in self._passed_on:
             found.insert(at, flat[i])
         return self._result.unflatten(found)
