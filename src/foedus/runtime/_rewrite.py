@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traced programs in the forms that XLA's CPU backend does well.
 
-What a front end traced is walked through once, and convolutions, pooling and the weights of inner loops
-are put differently;
-everything else stays as it is. The results are the same up to the rounding of sums.
+What a front end traced is walked through once, and convolutions, pooling, the weights of inner loops and
+those of which a step changes some rows are put differently; everything else stays as it is. The results are
+the same up to the rounding of sums.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import jax
 from jax import lax
 from jax.extend import core
 
+from foedus.runtime._added_rows import added_rows
 from foedus.runtime._convolutions import convolve
 from foedus.runtime._loops import Accumulation, Rows, accumulations, collected, lying_carries, rows_of, turned
 from foedus.runtime._products import lies_down, lying_product
@@ -58,6 +59,8 @@ def in_other_forms(traced: core.ClosedJaxpr) -> Callable[..., list[Any]]:
 
 def _changes(jaxpr: core.Jaxpr) -> bool:
     """Whether a program has anything to be put differently."""
+    if added_rows(jaxpr):
+        return True
     for equation in jaxpr.eqns:
         name = equation.primitive.name
         if name in ("conv_general_dilated", "select_and_scatter_add") or name.startswith("reduce_window_"):
@@ -89,9 +92,39 @@ class _Scope:
 
 def _run(jaxpr: core.Jaxpr, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
     scope = _Scope(jaxpr, consts, arguments)
-    for equation in jaxpr.eqns:
-        scope.write(equation, _step(equation, [scope.read(atom) for atom in equation.invars]))
+    _walk(jaxpr, scope)
     return [scope.read(atom) for atom in jaxpr.outvars]
+
+
+def _walk(
+    jaxpr: core.Jaxpr,
+    scope: _Scope,
+    *,
+    instead: Callable[[core.JaxprEqn], Any | None] = lambda _: None,
+    left_out: frozenset[int] = frozenset(),
+    needed: frozenset[Any] = frozenset(),
+) -> None:
+    """Does the steps of a program.
+
+    Args:
+        jaxpr: The program.
+        scope: Where its values are.
+        instead: Gives the one result of a step that is done in another way, None for others.
+        left_out: The ids of the steps that are not to be done.
+        needed: What has to be there afterwards, beside the program's results.
+    """
+    sums = {
+        id(own.sum): own
+        for own in added_rows(jaxpr)
+        if needed.isdisjoint(name for step in own.left_out for name in step.outvars)
+    }
+    left_out = left_out.union(id(step) for own in sums.values() for step in own.left_out)
+    for step in jaxpr.eqns:
+        if id(step) in left_out:
+            continue
+        result = sums[id(step)].apply(scope.read) if id(step) in sums else instead(step)
+        own = [result] if result is not None else _step(step, [scope.read(atom) for atom in step.invars])
+        scope.write(step, own)
 
 
 def _step(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
@@ -165,11 +198,11 @@ def _while(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
         weights = {
             step: value for name, value in zip(carried, carry, strict=True) for step in lying.get(name, ())
         }
-        for step in closed.jaxpr.eqns:
-            if id(step) in weights:
-                scope.write(step, [_with_turned(step, scope, weights[id(step)], along=1)])
-            else:
-                scope.write(step, _step(step, [scope.read(atom) for atom in step.invars]))
+
+        def instead(step: core.JaxprEqn) -> Any | None:
+            return _with_turned(step, scope, weights[id(step)], along=1) if id(step) in weights else None
+
+        _walk(closed.jaxpr, scope, instead=instead)
         return turned_around([scope.read(atom) for atom in closed.jaxpr.outvars])
 
     def goes_on(carry: tuple[Any, ...]) -> Any:
@@ -191,20 +224,21 @@ def _scan(equation: core.JaxprEqn, given: list[Any]) -> Sequence[Any]:
     transposed = {
         variable: lax.transpose(fixed[closed.jaxpr.invars.index(variable)], (1, 0)) for variable in weights
     }
-    left_out = {id(step) for one in found for step in one.steps}
+    left_out = frozenset(id(step) for one in found for step in one.steps)
     products = {number for own in weights.values() for number in own}
+    needed = frozenset([*noted.kept, *(factor for one in found for factor in (one.left, one.right))])
 
     def body(carry: Any, x: Any) -> Any:
         full = dict(zip([i for i in range(carries) if i not in summed], carry, strict=True))
         arguments = [*fixed, *(full.get(i) for i in range(carries)), *x]
         scope = _Scope(closed.jaxpr, closed.consts, arguments)
-        for step in closed.jaxpr.eqns:
-            if id(step) in left_out:
-                continue
-            if id(step) in products:
-                scope.write(step, [_with_turned(step, scope, transposed[step.invars[1]], along=0)])
-            else:
-                scope.write(step, _step(step, [scope.read(atom) for atom in step.invars]))
+
+        def instead(step: core.JaxprEqn) -> Any | None:
+            if id(step) not in products:
+                return None
+            return _with_turned(step, scope, transposed[step.invars[1]], along=0)
+
+        _walk(closed.jaxpr, scope, instead=instead, left_out=left_out, needed=needed)
         after = [scope.read(closed.jaxpr.outvars[i]) for i in range(carries) if i not in summed]
         rows = [scope.read(atom) for atom in noted.kept]
         factors = [(scope.read(one.left), scope.read(one.right)) for one in found]
