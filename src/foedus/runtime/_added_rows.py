@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jax.extend import core
+
+Do = Callable[[core.JaxprEqn, list[Any]], Sequence[Any]]
+"""From a step and its operands to its results."""
 
 _LARGER = 2
 """So many times as large as what is added have weights to be for this to pay."""
@@ -45,23 +48,18 @@ class AddedRows:
         """The steps that are not done any more."""
         return (self.scatter, *self.scaled, self.zeros)
 
-    def apply(self, read: Callable[[Any], Any]) -> Any:
+    def apply(self, read: Callable[[Any], Any], do: Do) -> Any:
         """The sum.
 
         Args:
             read: Gives the value of a variable.
+            do: Does a step.
         """
         indices, rows = map(read, self.scatter.invars[1:])
         for step in self.scaled:
-            rows = _bound(
-                step, [atom.val if isinstance(atom, core.Literal) else rows for atom in step.invars]
-            )
-        return _bound(self.scatter, [read(self.weights), indices, rows])
-
-
-def _bound(step: core.JaxprEqn, operands: list[Any]) -> Any:
-    with step.ctx.manager:
-        return step.primitive.bind(*operands, **step.primitive.get_bind_params(step.params))
+            (rows,) = do(step, [atom.val if isinstance(atom, core.Literal) else rows for atom in step.invars])
+        (total,) = do(self.scatter, [read(self.weights), indices, rows])
+        return total
 
 
 def added_rows(jaxpr: core.Jaxpr) -> list[AddedRows]:
@@ -98,7 +96,7 @@ def _rows(
                 return None
             return step, tuple(reversed(scaled)), zeros
         factors = [own.val for own in step.invars if isinstance(own, core.Literal)]
-        if name != "neg" and not (name == "mul" and len(factors) == 1 and np.isfinite(factors[0])):
+        if name != "neg" and not (name == "mul" and len(factors) == 1 and _is_finite(factors[0])):
             return None
         scaled.append(step)
         (atom,) = (own for own in step.invars if _is_array(own))
@@ -117,6 +115,11 @@ def _shapes(step: core.JaxprEqn) -> list[Any]:
 def _are_zeros(step: core.JaxprEqn) -> bool:
     (value,) = step.invars if step.primitive.name == "broadcast_in_dim" else (None,)
     return isinstance(value, core.Literal) and np.ndim(value.val) == 0 and value.val == 0
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is one finite number."""
+    return np.ndim(value) == 0 and bool(np.isfinite(value))
 
 
 def _is_array(atom: Any) -> bool:

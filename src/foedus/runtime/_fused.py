@@ -185,8 +185,7 @@ def run_fused(
     dealt = deal(bounds, given.work(), behind=pace.behind(), slots=slots, size=size)
     longest = bucket(int(np.max(np.diff(bounds))))
     traceable = _Traceable(plan, stage, given, schedule.together, longest)
-    alone = given.first is None, given.then is None
-    key = (plan.token(number, traceable.fixed, schedule.together, longest, *alone),)
+    key = (plan, number, traceable.fixed, schedule.together, longest, given.first is None, given.then is None)
     order = _order(dealt, bounds, given.count if keeps_something(stage) else None)
     if schedule.workers == schedule.pieces == 1:
         rooms = Borrowed(compiler.shelf.rooms)

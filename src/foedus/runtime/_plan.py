@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from foedus.errors import UnsupportedError, place
 from foedus.intrinsics import TABLE, Flow
@@ -95,7 +94,6 @@ class Plan:
         of_server: The ids of the nodes of the result in which nothing is below the server.
         trifles: Of stages at the server that were looked at, whether they compute next to nothing.
         paces: How fast so many workers have been at a stage.
-        tokens: What stands for the ways in which stages have been run.
     """
 
     parameter: str | None
@@ -105,11 +103,6 @@ class Plan:
     of_server: frozenset[int]
     trifles: dict[int, bool] = field(default_factory=dict)
     paces: dict[tuple[int, int], Pace] = field(default_factory=dict)
-    tokens: dict[tuple[Any, ...], object] = field(default_factory=dict)
-
-    def token(self, *way: Any) -> object:
-        """What stands for a way to run a stage, and is compared faster than the types in it."""
-        return self.tokens.setdefault(way, object())
 
     @cached_property
     def needed_after(self) -> list[frozenset[str]]:

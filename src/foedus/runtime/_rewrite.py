@@ -122,7 +122,7 @@ def _walk(
     for step in jaxpr.eqns:
         if id(step) in left_out:
             continue
-        result = sums[id(step)].apply(scope.read) if id(step) in sums else instead(step)
+        result = sums[id(step)].apply(scope.read, _unchanged) if id(step) in sums else instead(step)
         own = [result] if result is not None else _step(step, [scope.read(atom) for atom in step.invars])
         scope.write(step, own)
 
