@@ -60,7 +60,7 @@ def by_keras(workload: Workload, element: Type, *, dropout: bool) -> Way:
         return made
 
     losses = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model = learning.models.from_keras(build, example=element, loss=losses)
+    model = learning.models.from_keras(build, example=element, loss=losses, coupled=False)
     return _by_fed_avg(workload, model, lambda trained: trained.get_weights())
 
 

@@ -18,7 +18,7 @@ import foedus as fd
 from foedus.data import client_key
 from foedus.errors import TracingError
 from foedus.runtime import _program, _stages
-from foedus.runtime._program import Program, compile_program, computes_a_trifle, uses
+from foedus.runtime._program import Program, compile_program, computes_a_trifle, without_waste
 
 THREE = np.arange(3, dtype=np.float32)
 
@@ -33,7 +33,7 @@ def compiled(
 
 def used(function: Callable[..., Any], *arguments: Any) -> list[bool]:
     jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
-    return uses(jaxpr, [True] * len(jaxpr.outvars))
+    return without_waste(jaxpr, [True] * len(jaxpr.outvars))[1]
 
 
 def test_what_is_returned_as_it_was_given_is_the_very_same():
@@ -77,6 +77,28 @@ def test_what_results_depend_on():
     assert used(jax.jit(lambda a, b, c: a + c), 1.0, 2.0, 3.0) == [True, False, True]
     assert used(lambda a, b: jax.jit(lambda x, y: (x, y))(a, b)[0], 1.0, 2.0) == [True, False]
     assert used(lambda a, b: lax.cond(a > 0, lambda: b, lambda: b + 1), 1.0, 2.0) == [True, True]
+
+
+def test_loops_have_no_steps_that_nothing_depends_on():
+    def nested(key: Any, x: Any) -> Any:
+        noise, other = jax.random.split(key)
+
+        def inner(i: Any, y: Any) -> Any:
+            jax.random.uniform(jax.random.fold_in(noise, i))  # drawn and not used
+            return y * 2
+
+        return lax.fori_loop(
+            0, x.astype(int), lambda _, y: lax.fori_loop(0, y.astype(int), inner, y), x
+        ), other[0]
+
+    traced = jax.make_jaxpr(nested)(np.zeros(2, np.uint32), np.float32(2))
+    lean, needed = without_waste(traced.jaxpr, [True, False])
+    assert needed == [False, True]
+    assert "random" in str(traced)
+    assert "random" not in str(lean)
+    assert (
+        float(core.jaxpr_as_fun(core.ClosedJaxpr(lean, traced.consts))(np.float32(2))[0]) == 2 * 2**2 * 2**8
+    )
 
 
 def test_a_trifle():
@@ -167,7 +189,7 @@ def options_of(function: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, *,
 
 
 def test_less_time_is_spent_where_it_changes_no_bit(monkeypatch: pytest.MonkeyPatch):
-    quick = {"xla_cpu_use_fusion_emitters": False}
+    quick = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
     assert options_of(lambda x: jnp.sqrt(x * x + 1) / 3, monkeypatch, soon=True) == [quick]
     assert options_of(lambda x: x + 1, monkeypatch, soon=False) == [None]
     assert options_of(lambda x: jnp.float32(2) ** x, monkeypatch, soon=True) == [None]
@@ -180,5 +202,5 @@ def test_less_time_is_spent_where_it_changes_no_bit(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_program, "_FORMER", {"xla_cpu_of_tomorrow": True})
+    monkeypatch.setattr(_program, "_SOON", {"xla_cpu_of_tomorrow": True})
     assert compiled(lambda x: x + 1, THREE, soon=True)(THREE).tolist() == [1, 2, 3]

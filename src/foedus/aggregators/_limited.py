@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
-import jax.numpy as jnp
+import numpy as np
 
 from foedus.aggregators._aggregator import Aggregator, require_floats
 from foedus.errors import ArgumentError, CompositionError, place
@@ -162,6 +162,6 @@ def _constant(norm: float) -> EstimationProcess:
 
     @computation(at_server(EMPTY))
     def report(state: Any) -> Any:
-        return federated_value(jnp.float32(norm), SERVER)
+        return federated_value(np.float32(norm), SERVER)
 
     return EstimationProcess(initialize, next_, report)

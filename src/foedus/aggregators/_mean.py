@@ -10,6 +10,7 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from foedus.aggregators._aggregator import Aggregator, require_floats, require_number
 from foedus.aggregators._sum import sum as plain_sum
@@ -46,7 +47,7 @@ class _Mean(Aggregator):
             if weighted:
                 value = federated_map(_scale, (value, weight))
             else:
-                weight = federated_value(jnp.float32(1), CLIENTS)
+                weight = federated_value(np.float32(1), CLIENTS)
             values = value_sum.next(state.value_sum, value, nothing)
             weights = weight_sum.next(state.weight_sum, weight, nothing)
             mean = federated_map(_dividing(of_nothing), (values.result, weights.result))

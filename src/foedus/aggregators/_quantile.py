@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from foedus.errors import ArgumentError, place
 from foedus.lang import (
@@ -63,7 +64,7 @@ def quantile(target: float, *, initial: float, learning_rate: float = 0.2) -> Es
 
     @computation
     def initialize() -> Any:
-        return federated_value(jnp.float32(initial), SERVER)
+        return federated_value(np.float32(initial), SERVER)
 
     @computation(at_server(float32), at_clients(float32))
     def next_(estimate: Any, value: Any) -> Any:

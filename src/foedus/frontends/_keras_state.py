@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
+
+import jax
 
 from foedus.errors import ArgumentError, place
 from foedus.frontends._keras_backend import require_keras
@@ -108,7 +111,9 @@ def require_closed(model: Any, x: Any) -> None:
     Raises:
         ArgumentError: If it does.
     """
-    outside = touched_outside(lambda: model(x), model.variables)
+    on_jax = require_keras().config.backend() == "jax"
+    run = partial(jax.eval_shape, model, x) if on_jax else partial(model, x)
+    outside = touched_outside(run, model.variables)
     if not outside:
         return
     path = outside[0].path

@@ -21,6 +21,7 @@ from foedus.errors import ArgumentError, place
 from foedus.foreign import Way
 from foedus.frontends._authorship import name_of
 from foedus.frontends._keras_backend import in_jax, require_keras, require_way
+from foedus.frontends._keras_building import build_model
 from foedus.frontends._keras_metrics import KerasMetric, open_metric
 from foedus.frontends._keras_names import stable_names
 from foedus.frontends._keras_optimizers import KerasOptimizer, open_optimizer
@@ -147,7 +148,7 @@ class Built:
 
 def _built(build: Callable[[], Any]) -> Any:
     keras = require_keras()
-    model = build()
+    model = build_model(build)
     if not isinstance(model, keras.Model):
         raise ArgumentError(
             "build does not return a Keras model",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from foedus.data import ClientId, Cohort, Source, derive_key
@@ -270,7 +269,7 @@ def compose(
     def initialize(key: Any) -> Any:
         placed = federated_value(key, SERVER)
         weights = federated_apply(lambda k: model.initialize(jax.random.fold_in(k, _OF_WEIGHTS)), placed)
-        rounds = federated_value(jnp.int32(0), SERVER)
+        rounds = federated_value(np.int32(0), SERVER)
         states = [part.initialize() for part in parts.values()]
         return federated_zip(LearningState(weights, placed, rounds, *states))
 

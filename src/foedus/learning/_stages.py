@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 
 from foedus.data import Batch, transformed
 from foedus.errors import ArgumentError, place
@@ -143,7 +145,7 @@ def _is_finite(array: Any) -> Any:
 
 
 def _zero_unless(condition: Any, tree: Any) -> Any:
-    return jax.tree.map(lambda x: jnp.where(condition, x, jnp.zeros_like(x)), tree)
+    return jax.tree.map(lambda x: lax.select(condition, x, jnp.zeros_like(x)), tree)
 
 
 class _Progress(NamedTuple):
@@ -163,7 +165,7 @@ def _training_step(
 
     def step(now: _Progress, batch: Any, mask: Any) -> _Progress:
         key = jax.random.fold_in(noise, now.steps)
-        rows = jnp.maximum(jnp.sum(mask), 1)
+        rows = jnp.maximum(jnp.sum(mask, dtype=jnp.int32), 1)
 
         def loss_of(trainable: Any) -> tuple[Any, Any]:
             given = ModelWeights(trainable, now.non_trainable)
@@ -280,7 +282,7 @@ def keep_if(finite: Any, model: Model, new: Any, old: Any) -> Any:
     if not keeps_local(model):
         return ()
     kept = finite & all_finite(new)
-    return jax.tree.map(lambda n, o: jnp.where(kept, n, o), new, old)
+    return jax.tree.map(partial(lax.select, kept), new, old)
 
 
 def update_if(
@@ -298,8 +300,8 @@ def update_if(
     """
     return ClientUpdate(
         *_zero_unless(finite, (update, weight)),
-        statistics=jax.tree.map(lambda s, n: jnp.where(finite, s, n), statistics, nothing),
-        dropped=jnp.where(finite, 0, 1).astype(jnp.int32),
+        statistics=jax.tree.map(partial(lax.select, finite), statistics, nothing),
+        dropped=jnp.logical_not(finite).astype(jnp.int32),
         local=local,
     )
 

@@ -48,7 +48,7 @@ def gather(model: Model, statistics: Any, outcome: Forward, mask: Any) -> Any:
         )
         for metric in model.metrics
     }
-    rows = jnp.sum(mask)
+    rows = jnp.sum(mask, dtype=jnp.int32)
     loss = jnp.sum(jnp.where(mask, outcome.losses, 0)) + rows * outcome.penalty
     return {
         EXAMPLES: statistics[EXAMPLES] + rows.astype(jnp.int64),

@@ -72,7 +72,7 @@ def merge(
         worker, slot = row(order.groups, i)
         found = workers[0](slot)
         for number, own in enumerate(workers[1:], 1):
-            found = jax.tree.map(lambda x, y, n=number: jnp.where(worker == n, y, x), found, own(slot))
+            found = jax.tree.map(partial(lax.select, worker == number), own(slot), found)
         return found
 
     total = merged(both_of(monoids), group, order.count, most=order.groups.shape[0])
@@ -116,7 +116,7 @@ def merged(both: Both, read: Reader, count: Any, *, most: int) -> Any:
         return _of_part(both, rows, count - first, light=light)
 
     if width >= most:
-        return lax.optimization_barrier(part(0))  # So that it is not computed again wherever it is used.
+        return lax.cond(count > 0, lambda: part(0), lambda: jax.tree.map(jnp.zeros_like, one))
     parts = -(-most // width)
     rows = lax.map(lambda number: part(number * width), jnp.arange(parts, dtype=jnp.int32))
     return merged(both, reader(rows), (count + width - 1) // width, most=parts)
@@ -124,10 +124,13 @@ def merged(both: Both, read: Reader, count: Any, *, most: int) -> Any:
 
 def _of_part(both: Both, rows: list[Any], left: Any, *, light: bool) -> Any:
     """Merges partial results that are next to each other, of which as many as ``left`` says count."""
+    apart = 1
     while len(rows) > 1:
         pairs = enumerate(zip(rows[::2], rows[1::2], strict=False))
-        above = [_of_two(both, one, other, 2 * i + 1 < left, light=light) for i, (one, other) in pairs]
-        rows, left = above + rows[2 * len(above) :], (left + 1) // 2
+        above = [
+            _of_two(both, one, other, (2 * i + 1) * apart < left, light=light) for i, (one, other) in pairs
+        ]
+        rows, apart = above + rows[2 * len(above) :], 2 * apart
     return rows[0]
 
 
@@ -135,7 +138,7 @@ def _of_two(both: Both, one: Any, other: Any, counts: Any, *, light: bool) -> An
     """Two partial results merged, or the former if the latter does not count."""
     if not light:
         return lax.cond(counts, lambda: both(one, other), lambda: one)
-    return jax.tree.map(lambda new, old: jnp.where(counts, new, old), both(one, other), one)
+    return jax.tree.map(partial(lax.select, counts), both(one, other), one)
 
 
 def _is_element_wise(both: Both, one: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+from jax.interpreters import partial_eval
 
 from foedus.errors import FoedusError, TracingError, failing_line, place
 
@@ -91,15 +92,15 @@ def compile_program(
             None if isinstance(atom, core.Literal) else position.get(atom) for atom in traced.jaxpr.outvars
         ]
         flat, structure = jax.tree.flatten(arguments)
-        needed = uses(traced.jaxpr, [i is None for i in gives])
+        lean, needed = without_waste(traced.jaxpr, [i is None for i in gives])
         takes = [i for i in range(len(flat)) if needed[i]]
         may_go = [number in donated for number, one in enumerate(arguments) for _ in jax.tree.leaves(one)]
         over = tuple(k for k, i in enumerate(takes) if may_go[i] and i not in gives)
-        own = _own_part(traced, suit, takes, gives)
+        own = suit(core.ClosedJaxpr(lean, traced.consts))
         lowered = jax.jit(own, donate_argnums=over).lower(*(flat[i] for i in takes))
         used = structure.unflatten([i in {*takes, *gives} for i in range(len(flat))])
         on_traced(shapes)  # Not before: from here on XLA is at work, and Python has time for something else.
-        compiled = _compiled(lowered, soon=soon and _is_plain(traced.jaxpr, [True] * len(gives)))
+        compiled = _compiled(lowered, soon=soon and _is_plain(lean, [True] * len(lean.outvars)))
         return Program(compiled, takes, gives, jax.tree.structure(shapes), used)
     except FoedusError:
         raise
@@ -111,8 +112,8 @@ def compile_program(
         ) from error
 
 
-_FORMER = {"xla_cpu_use_fusion_emitters": False}
-"""XLA's former code generator for loops over elements: it takes two thirds of the time."""
+_SOON = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
+"""XLA's former code generator for loops over elements, and few optimizations: they take half the time."""
 _ROUNDED = {"add", "sub", "mul", "div", "rem", "sqrt", "square", "integer_pow", "add_any", "reduce_sum"}
 _EXACT = {"abs", "neg", "sign", "max", "min", "clamp", "floor", "ceil", "round", "is_finite", "select_n"}
 _LOGIC = {"and", "or", "xor", "not", "eq", "ne", "lt", "le", "gt", "ge", "reduce_and", "reduce_or"}
@@ -128,10 +129,11 @@ _MOVED = {
     "reshape",
     "rev",
 }
+_CALLS = {"jit", "cond"}
 _PLAIN = (
     _ROUNDED | _EXACT | _LOGIC | _BITS | _MOVED | {"slice", "squeeze", "transpose", "convert_element_type"}
 )
-_PLAIN |= {"reduce_max", "reduce_min", "random_wrap", "random_unwrap", "optimization_barrier", "jit"}
+_PLAIN |= {"reduce_max", "reduce_min", "random_wrap", "random_unwrap", "optimization_barrier", *_CALLS}
 """Operations of which either code generator makes the same bits. Not so ``pow``, ``exp`` and the like."""
 _FINITE_OF_FINITE = {"dot_general"}
 """Others that make something finite of the same numbers with either, but not the same bits."""
@@ -149,7 +151,7 @@ def _is_plain(jaxpr: core.Jaxpr, exact: list[bool]) -> bool:
         name, asked = equation.primitive.name, [variable in counts for variable in equation.outvars]
         if name not in _PLAIN and (name not in _FINITE_OF_FINITE or any(asked)):
             return False
-        inner = core.jaxprs_in_params(equation.params) if name == "jit" else ()
+        inner = core.jaxprs_in_params(equation.params) if name in _CALLS else ()
         if not all(_is_plain(part, asked) for part in inner):
             return False
         if any(asked) and name != "is_finite":
@@ -157,70 +159,47 @@ def _is_plain(jaxpr: core.Jaxpr, exact: list[bool]) -> bool:
     return True
 
 
+def _varies(atom: Any) -> bool:
+    return not isinstance(atom, core.Literal)
+
+
 def _compiled(lowered: Any, *, soon: bool) -> Any:
     if soon:
         with contextlib.suppress(jax.errors.JaxRuntimeError):  # An XLA that does not know the option.
-            return lowered.compile(_FORMER)
+            return lowered.compile(_SOON)
     return lowered.compile()
 
 
-def _own_part(
-    traced: core.ClosedJaxpr, suit: Suit, takes: list[int], gives: list[int | None]
-) -> Callable[..., list[Any]]:
-    """A function from what is used of the flat arguments to what is computed of the flat results."""
-    shapes = [variable.aval for variable in traced.jaxpr.invars]
-
-    def own(*given: Any) -> list[Any]:
-        known = dict(zip(takes, given, strict=True))
-        full = [known[i] if i in known else jnp.zeros(a.shape, a.dtype) for i, a in enumerate(shapes)]
-        results = suit(traced)(*full)
-        return [result for result, i in zip(results, gives, strict=True) if i is None]
-
-    return own
-
-
-def uses(jaxpr: core.Jaxpr, wanted: list[bool]) -> list[bool]:
-    """Which inputs of a traced program some of its results depend on.
+def without_waste(jaxpr: core.Jaxpr, wanted: list[bool]) -> tuple[core.Jaxpr, list[bool]]:
+    """A traced program without the steps that nothing depends on, in its loops too.
 
     Args:
         jaxpr: The program.
         wanted: Of each result, whether it counts.
 
     Returns:
-        Of each input, whether one does.
+        A program of what is needed of the inputs, which gives what is wanted of the results; and of each
+        input, whether it is needed.
     """
-    live = {
-        atom for atom, is_wanted in zip(jaxpr.outvars, wanted, strict=True) if is_wanted and _varies(atom)
-    }
-    for equation in reversed(jaxpr.eqns):
-        asked = [variable in live for variable in equation.outvars]
-        if any(asked) or equation.effects:
-            used = zip(equation.invars, _operands(equation, asked), strict=True)
-            live |= {atom for atom, is_used in used if is_used and _varies(atom)}
-    return [variable in live for variable in jaxpr.invars]
+    return partial_eval.dce_jaxpr(_with_lean_loops(jaxpr), wanted)
 
 
-def _varies(atom: Any) -> bool:
-    return not isinstance(atom, core.Literal)
+def _with_lean_loops(jaxpr: core.Jaxpr) -> core.Jaxpr:
+    """JAX leaves steps out of scans and calls, and not out of other loops."""
+    return jaxpr.replace(eqns=[_lean_loop(e) if e.primitive.name == "while" else e for e in jaxpr.eqns])
 
 
-def _operands(equation: core.JaxprEqn, asked: list[bool]) -> list[bool]:
-    """Which operands of a step some of its results depend on, as far as it is easily known."""
-    name, params = equation.primitive.name, equation.params
-    everything = [True] * len(equation.invars)
-    if equation.effects:
-        return everything
-    if name == "jit":
-        return uses(params["jaxpr"].jaxpr, asked)
-    if name == "while":
-        cond, body = params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr
-        of_cond = uses(cond, [True])[: params["cond_nconsts"]]
-        of_body = uses(body, [True] * len(body.outvars))[: params["body_nconsts"]]
-        return [*of_cond, *of_body, *everything[len(of_cond) + len(of_body) :]]
-    if name == "scan":
-        body, consts = params["jaxpr"].jaxpr, params["num_consts"]
-        return [*uses(body, [True] * len(body.outvars))[:consts], *everything[consts:]]
-    return everything
+def _lean_loop(equation: core.JaxprEqn) -> core.JaxprEqn:
+    """A loop without the steps that nothing depends on, nor what they alone are given."""
+    params, conds, fixed = equation.params, equation.params["cond_nconsts"], equation.params["body_nconsts"]
+    closed = params["body_jaxpr"]
+    carries = len(closed.jaxpr.outvars)
+    body, needed = partial_eval.dce_jaxpr(
+        _with_lean_loops(closed.jaxpr), [True] * carries, [False] * fixed + [True] * carries
+    )
+    given = [atom for atom, is_needed in zip(equation.invars[conds:], needed, strict=True) if is_needed]
+    lean = {"body_jaxpr": core.ClosedJaxpr(body, closed.consts), "body_nconsts": len(given) - carries}
+    return equation.replace(invars=[*equation.invars[:conds], *given], params={**params, **lean})
 
 
 _FEW = 64

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from foedus.data import Batch, Filter, Map, Repeat, Shuffle, Span, Take, Unit, map_entries
+from foedus.data import Batch, Filter, Map, Repeat, Shuffle, Span, Take, Unit, flat_columns, map_entries
 from foedus.errors import TracingError, place
 from foedus.foreign import NoJax, kind
 from foedus.ir import Foreign
@@ -143,7 +143,7 @@ class FlatSequence(Sequence):
                 return step(carry, self._read(rows), None)
             if exact:
                 return self._at_exact_size(step, carry, rows, size)
-            mask = jnp.arange(rows.length) < size
+            mask = jnp.arange(rows.length, dtype=jnp.int32) < size
             return step(carry, self._read(replace(rows, mask=mask)), mask)
 
         return lax.fori_loop(0, counts[-1], body, init)
@@ -209,7 +209,7 @@ class FlatSequence(Sequence):
         return _Rows(stored, length, contiguous=False), size
 
     def _read(self, rows: _Rows) -> Any:
-        element = map_entries(rows.read, self.span.ragged.columns, self.span.ragged.units)
+        element = rows.read(self.span.ragged.columns, self.span.ragged.units)
         many = rows.length is not None and not self._stored_batches
         converted = False
         for op in self.ops:
@@ -266,32 +266,46 @@ class _Rows:
     mask: Any = None
     element: Any = None
 
-    def read(self, column: Any, unit: Unit) -> Any:
-        if self.element is not None and unit is Unit.ELEMENT:
-            return _one(column, self.element)
-        if self.length is None:
-            return _one(column, self.start)
-        if self.contiguous:
-            rows = self._run_of(column)
-        else:
-            rows = jnp.take(column, self.start[: self.length], axis=0, mode="clip")
+    def read(self, columns: Any, units: Any) -> Any:
+        """What the columns hold there; what is not real is as the first row."""
+        found = map_entries(self._stored, columns, units)
         if self.mask is None:
-            return rows
-        mask = self.mask.reshape((-1,) + (1,) * (rows.ndim - 1))
-        return jnp.where(mask, rows, rows[:1])
+            return found
+        return map_entries(self._padded, self._from_start(found, columns, units), units)
 
-    def _run_of(self, column: Any) -> Any:
-        """Rows that follow each other; past the end of the column, where padding may lead, anything."""
-        length, end = self.length, column.shape[0]
-        assert length is not None
-        if self.mask is None or self.slack >= length:
-            return _run(column, self.start, length)
-        if end < length:
-            return jnp.take(column, self.start + jnp.arange(length), axis=0, mode="clip")
-        # A slice that would pass the end is moved back as a whole, so its rows are moved forward again.
-        moved = jnp.maximum(self.start + length - end, 0)
-        rows = _run(column, self.start, length)
-        return lax.cond(moved > 0, lambda r: jnp.roll(r, -moved, axis=0), lambda r: r, rows)
+    def _stored(self, column: Any, unit: Unit) -> Any:
+        """What a column holds there; of rows that follow each other but would pass its end, its last ones."""
+        if not self._has_rows(unit):
+            return _one(column, self.start if self.element is None else self.element)
+        assert self.length is not None
+        if self.contiguous and column.shape[0] >= self.length:
+            return _run(column, self.start, self.length)
+        rows = self.start + jnp.arange(self.length) if self.contiguous else self.start[: self.length]
+        return jnp.take(column, rows, axis=0, mode="clip")
+
+    def _has_rows(self, unit: Unit) -> bool:
+        return self.length is not None and (self.element is None or unit is not Unit.ELEMENT)
+
+    def _from_start(self, found: Any, columns: Any, units: Any) -> Any:
+        """Rows as they are from the first one on, where a column's last ones were read; past its end, any."""
+        pairs = zip(flat_columns(columns), flat_columns(units), strict=True)
+        end = next((column.shape[0] for column, unit in pairs if self._has_rows(unit)), 0)
+        length = self.length or 0
+        if not self.contiguous or self.slack >= length or end < length:
+            return found
+
+        def moved(rows: Any, unit: Unit) -> Any:
+            if not self._has_rows(unit):
+                return rows
+            return _run(jnp.concatenate([rows, rows]), self.start - (end - length), length)
+
+        passes = self.start > end - length
+        return lax.cond(passes, lambda rows: map_entries(moved, rows, units), lambda rows: rows, found)
+
+    def _padded(self, rows: Any, unit: Unit) -> Any:
+        if not self._has_rows(unit):
+            return rows
+        return jnp.where(self.mask.reshape((-1,) + (1,) * (rows.ndim - 1)), rows, rows[:1])
 
 
 # Rows are counted from the first one: to look for numbers that count from the last costs a step each time.

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from foedus.errors import ArgumentError, DataError, FoedusError, TracingError, failing_line, place
+from foedus.frontends._compiled_quickly import compiled_quickly
 from foedus.learning.models._model import Forward, Mode, ModelWeights
 from foedus.types import STRING, Struct, Tensor, Type, pack, walk
 
@@ -22,11 +22,17 @@ KEPT = 4
 _TOLERANCE = 1e-3
 """Rounding differs between shapes by far less, and what depends on the number of rows by about half."""
 
-Initialize = Callable[[Any], ModelWeights]
 Run = Callable[[ModelWeights, Any, Any, Mode], Forward]
 
 
-def find_coupling(element: Type, initialize: Initialize, forward: Run, *, known: bool | None) -> bool:
+def find_coupling(
+    element: Type,
+    shapes: ModelWeights,
+    start: Callable[[Any], ModelWeights],
+    forward: Run,
+    *,
+    known: bool | None,
+) -> bool:
     """Tries a model on random batches, and finds out whether the rows of a batch influence each other.
 
     They do if changing the last rows changes what the first ones give, the model's penalty or its other
@@ -34,7 +40,8 @@ def find_coupling(element: Type, initialize: Initialize, forward: Run, *, known:
 
     Args:
         element: The type of one example.
-        initialize: A model's.
+        shapes: The shapes of a model's weights.
+        start: From a key (uint32[2]) to its weights; called if the answer is not known.
         forward: A model's.
         known: The answer, if it is known.
 
@@ -46,29 +53,26 @@ def find_coupling(element: Type, initialize: Initialize, forward: Run, *, known:
         TracingError: If the model fails, or its examples have strings.
     """
     _require_numbers(element)
-    key = jnp.asarray([0, 1], jnp.uint32)
+    key = np.array([0, 1], np.uint32)
 
-    def outcome(weights: Any, batch: Any) -> Any:
+    def outcome(key: Any, weights: Any, batch: Any) -> Any:
         found = forward(weights, in_containers(batch, element), key, Mode.TRAIN)
         return found.losses, (found.penalty, found.non_trainable)
 
     batch, other = (random_batch(element, seed) for seed in (0, 1))
-    shapes = partial(jax.eval_shape, lambda given: outcome(initialize(key), given))
-    _require_losses(_tried(shapes, batch, element)[0].shape)
+    losses, _ = _tried(partial(jax.eval_shape, outcome, key, shapes), batch, element)
+    _require_losses(losses.shape)
     if known is not None:
         return known
-    run = partial(jax.jit(outcome), jax.jit(initialize)(key))
+
+    def of_first_rows(key: Any, weights: Any, batch: Any) -> Any:
+        losses, rest = outcome(key, weights, batch)
+        return (losses[:KEPT], rest), outcome(key, weights, jax.tree.map(lambda a: a[:KEPT], batch))
+
+    run = partial(compiled_quickly(of_first_rows), key, start(key))
     changed = jax.tree.map(lambda a, b: np.concatenate([a[:KEPT], b[KEPT:]]), batch, other)
-    fewer = jax.tree.map(lambda a: a[:KEPT], batch)
-
-    def of_first_rows(given: Any) -> Any:
-        losses, rest = _tried(run, given, element)
-        return losses[:KEPT], rest
-
-    found = of_first_rows(batch)
-    if not _equal(found, of_first_rows(changed), tolerance=0):
-        return True
-    return not _equal(found, of_first_rows(fewer), tolerance=_TOLERANCE)
+    (found, of_fewer), (of_changed, _) = (_tried(run, given, element) for given in (batch, changed))
+    return not (_equal(found, of_changed, tolerance=0) and _equal(found, of_fewer, tolerance=_TOLERANCE))
 
 
 def _require_numbers(element: Type) -> None:

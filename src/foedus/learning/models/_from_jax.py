@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from foedus.frontends._compiled_quickly import compiled_quickly
 from foedus.learning.metrics import Metric
 from foedus.learning.models._coupling import find_coupling
 from foedus.learning.models._model import Forward, Mode, Model, ModelWeights, splitter
@@ -76,7 +77,7 @@ def from_jax(
 
     with jax.enable_x64(True):
         weights = jax.eval_shape(initialize, jax.ShapeDtypeStruct((2,), np.uint32))
-        found = find_coupling(element, initialize, forward, known=coupled)
+        found = find_coupling(element, weights, compiled_quickly(initialize), forward, known=coupled)
     return Model(
         element_type=element,
         weights_type=type_of(weights),

@@ -93,7 +93,7 @@ def from_keras(
             return opened.call(*weights, x, jnp.zeros(2, jnp.uint32), training=False)[0]
 
     with jax.enable_x64(True):
-        found = find_coupling(element, initialize, forward, known=coupled)
+        found = find_coupling(element, start, lambda key: start, forward, known=coupled)
         sample = _sample(element, split, partial(forward, start))
         front_end.require_closed(opened.model, sample[0])
         measured = tuple(_metric(metric, way, sample[1:]) for metric in metrics)
@@ -125,7 +125,7 @@ def _require_real(weights: dict[str, Any]) -> None:
 def _sample(element: Type, split: Splitter, forward: Callable[..., Forward]) -> tuple[Any, Any, Any]:
     """Features of a small random batch, predictions of their shape between zero and one, and labels."""
     batch = in_containers(random_batch(element, 0), element)
-    key = jnp.zeros(2, jnp.uint32)
+    key = np.zeros(2, np.uint32)
     shapes = jax.eval_shape(lambda given: forward(given, key, Mode.EVALUATE), batch).predictions
     generator = np.random.default_rng(0)
 
