@@ -115,6 +115,9 @@ PEERS = {
     "jax-shard2-im2col": Peer(
         "hand-written JAX, packed, two devices, im2col", "jax_limit.py --variant shard2 --im2col", "jax", "W3"
     ),
+    "keras-by-hand": Peer(
+        "hand-written loop with Keras on JAX", "keras_by_hand.py", "", "W1 W2", extra="keras"
+    ),
     "resident-1": Peer("hand-written JAX, resident data", "resident_layout.py --devices 1", "jax", "W1 W2"),
     "resident-2": Peer(
         "hand-written JAX, resident data, two devices", "resident_layout.py --devices 2", "jax", "W1 W2"

@@ -18,6 +18,7 @@ from jax.extend import core
 
 from foedus.runtime._added_rows import added_rows
 from foedus.runtime._convolutions import convolve
+from foedus.runtime._hoisting import hoisted
 from foedus.runtime._loops import Accumulation, Rows, accumulations, collected, lying_carries, rows_of, turned
 from foedus.runtime._products import lies_down, lying_product
 from foedus.runtime._windows import reduce_windows, scatter_to_selected
@@ -54,7 +55,12 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def in_other_forms(traced: core.ClosedJaxpr) -> Callable[..., list[Any]]:
     """As ``rewritten``, for what was traced: a function of flat arrays."""
-    return lambda *flat: _run(traced.jaxpr, traced.consts, flat)
+
+    def run(*flat: Any) -> list[Any]:
+        found = jax.make_jaxpr(lambda *given: _run(traced.jaxpr, traced.consts, given))(*flat)
+        return core.jaxpr_as_fun(core.ClosedJaxpr(hoisted(found.jaxpr), found.consts))(*flat)
+
+    return run
 
 
 def _changes(jaxpr: core.Jaxpr) -> bool:
