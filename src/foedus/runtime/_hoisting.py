@@ -6,6 +6,8 @@ transposing for free, and on a CPU it is a walk across a matrix.
 
 from __future__ import annotations
 
+from typing import Any
+
 from jax.extend import core
 
 
@@ -33,7 +35,7 @@ def _taken_out(loop: core.JaxprEqn) -> tuple[list[core.JaxprEqn], core.JaxprEqn]
     split = conds + params["body_nconsts"]
     closed = params["body_jaxpr"]
     body = hoisted(closed.jaxpr)
-    outside = dict(zip(body.invars, loop.invars[conds:split], strict=False))
+    outside: dict[Any, Any] = dict(zip(body.invars, loop.invars[conds:split], strict=False))
     inside = {
         id(step) for step in body.eqns if step.primitive.name == "transpose" and step.invars[0] in outside
     }
