@@ -64,6 +64,7 @@ class Pace:
     def __init__(self, workers: int) -> None:
         self._late = [0.0] * workers
         self._seconds = 0.0
+        self._calls = 0
 
     def behind(self) -> list[float]:
         """By how much work each worker is behind the first when it begins."""
@@ -74,13 +75,14 @@ class Pace:
         return 0 < self._seconds * max(loads) < SOON
 
     def note(self, loads: list[float], took: list[float]) -> None:
-        """Notes how long workers took.
+        """Notes how long workers took; not the first time, for one may take much longer to be called at all.
 
         Args:
             loads: How much each had to do.
             took: Seconds from when they were called to when each was done.
         """
-        if not all(loads):
+        self._calls += 1
+        if self._calls == 1 or not all(loads):
             return
         seconds, most = took[0] / loads[0], took[0] / 2
         weight = _WEIGHT if self._seconds else 1.0
