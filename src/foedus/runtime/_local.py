@@ -163,8 +163,9 @@ class LocalRuntime:
                     build(fresh),
                     arguments,
                     suit=suit,
+                    on_cpu=self.crew.on_cpu,
                     donated=donated,
-                    soon=soon and self.crew.on_cpu,
+                    soon=soon,
                     on_traced=on_traced,
                 )
                 slot.lengths = fresh

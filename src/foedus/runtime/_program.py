@@ -65,6 +65,7 @@ def compile_program(
     arguments: tuple[Any, ...],
     *,
     suit: Suit,
+    on_cpu: bool,
     donated: tuple[int, ...],
     soon: bool,
     on_traced: Callable[[Any], None],
@@ -75,6 +76,7 @@ def compile_program(
         function: Of arrays in pytrees.
         arguments: What it is to be called with, or the shapes of that.
         suit: Gives what was traced the form that suits the device.
+        on_cpu: Whether that is a CPU.
         donated: Which arguments it may write its results over.
         soon: Whether to spend less time on it, where that changes nothing in the results.
         on_traced: Told the shapes of the results, before the program is compiled.
@@ -100,7 +102,10 @@ def compile_program(
         lowered = jax.jit(own, donate_argnums=over).lower(*(flat[i] for i in takes))
         used = structure.unflatten([i in {*takes, *gives} for i in range(len(flat))])
         on_traced(shapes)  # Not before: from here on XLA is at work, and Python has time for something else.
-        compiled = _compiled(lowered, soon=soon and _is_plain(lean, [True] * len(lean.outvars)))
+        options = dict[str, Any](_ON_CPU if on_cpu else {})
+        if soon and on_cpu and _is_plain(lean, [True] * len(lean.outvars)):
+            options |= _FORMER
+        compiled = _compiled(lowered, options)
         return Program(compiled, takes, gives, jax.tree.structure(shapes), used)
     except FoedusError:
         raise
@@ -112,8 +117,10 @@ def compile_program(
         ) from error
 
 
-_SOON = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
-"""XLA's former code generator for loops over elements, and few optimizations: they take half the time."""
+_ON_CPU = {"xla_backend_optimization_level": 1}
+"""More of LLVM's optimizations take a tenth of the time and make nothing faster: XLA writes for vectors."""
+_FORMER = {"xla_cpu_use_fusion_emitters": False}
+"""XLA's former code generator for loops over elements: it takes two thirds of the time."""
 _ROUNDED = {"add", "sub", "mul", "div", "rem", "sqrt", "square", "integer_pow", "add_any", "reduce_sum"}
 _EXACT = {"abs", "neg", "sign", "max", "min", "clamp", "floor", "ceil", "round", "is_finite", "select_n"}
 _LOGIC = {"and", "or", "xor", "not", "eq", "ne", "lt", "le", "gt", "ge", "reduce_and", "reduce_or"}
@@ -163,10 +170,9 @@ def _varies(atom: Any) -> bool:
     return not isinstance(atom, core.Literal)
 
 
-def _compiled(lowered: Any, *, soon: bool) -> Any:
-    if soon:
-        with contextlib.suppress(jax.errors.JaxRuntimeError):  # An XLA that does not know the option.
-            return lowered.compile(_SOON)
+def _compiled(lowered: Any, options: dict[str, Any]) -> Any:
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # An XLA that does not know an option.
+        return lowered.compile(options)
     return lowered.compile()
 
 
