@@ -97,12 +97,13 @@ def _median(runs: Sequence[Record], name: str) -> float | None:
 
 
 def _about(records: Sequence[Record]) -> str:
-    about = next((record for record in reversed(records) if "machine" in record), None)
-    if about is None:
+    runs = [record for record in records if "machine" in record]
+    if not runs:
         return ""
+    about = runs[-1]
     lines = [f"- {name}: {value}" for name, value in about["machine"].items()]
     lines += [f"- versions, {name}: {value}" for name, value in about["environments"].items()]
-    lines += [f"- measured on {about['date']} by `{about['command']}`"]
+    lines += [f"- measured on {run['date']} by `{run['command']}`" for run in runs]
     lines += [f"- noise: {noise}" for noise in [_noise(records)] if noise]
     return "\n".join(lines) + "\n"
 

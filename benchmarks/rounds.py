@@ -21,6 +21,14 @@ _WRITTEN = {"operators": ("W1", "W2"), "keras": ("W1", "W2", "W3"), "tff": ("W1"
 """The workloads that are written in a way that not all are."""
 
 
+def schedule(text: str) -> int:
+    """How many runs of clients are folded as one batch."""
+    try:
+        return 1 if text == "loop" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"neither loop nor a number: {text!r}") from None
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -38,8 +46,18 @@ def parse() -> argparse.Namespace:
         "--rounds", type=int, help="rounds, the warm-up included; by default the workload's own"
     )
     parser.add_argument("--cohort", type=int, help="clients a round; by default the workload's own")
-    parser.add_argument("--workers", type=int, help="clients that run at the same time")
-    parser.add_argument("--together", type=int, help="runs of clients that are folded as one batch")
+    parser.add_argument(
+        "--workers",
+        "--devices",
+        type=int,
+        help="devices, or on a CPU threads, that fold clients; by default all",
+    )
+    parser.add_argument(
+        "--schedule",
+        type=schedule,
+        help="loop: one client after another; a number: so many runs of clients as one batch; "
+        "by default what suits the device",
+    )
     parser.add_argument(
         "--no-dropout", action="store_true", help="leave dropout out, to compare weights exactly"
     )
@@ -61,7 +79,7 @@ def main() -> None:
 
     import foedus as fd
 
-    runtime = fd.runtime.local(workers=options.workers, together=options.together)
+    runtime = fd.runtime.local(workers=options.workers, together=options.schedule)
     fd.set_default_runtime(runtime)
     data = clients(workload)
     given = data.cohort(range(workload.pool)) if options.way == "tff" else data.element_type
