@@ -113,9 +113,11 @@ def test_the_model_is_as_if_the_function_were_called(build: Callable[[], Any]):
     weights, outcome, drawn_next = built_by(build_model)
     expected, same_outcome, same_draw = built_by(lambda build: build())
     assert [w.dtype for w in weights] == [w.dtype for w in expected]
-    assert all(np.array_equal(a, b) for a, b in zip(weights, expected, strict=True))
-    assert np.array_equal(outcome, same_outcome)
-    assert np.array_equal(drawn_next, same_draw)
+    # A processor may round a product and a sum at once in one program, and not in another.
+    for found, same in zip(
+        [*weights, outcome, drawn_next], [*expected, same_outcome, same_draw], strict=True
+    ):
+        np.testing.assert_allclose(found, same, rtol=1e-5, atol=1e-6)
 
 
 def compiled_by(build: Callable[[], Any]) -> int:

@@ -21,7 +21,7 @@ from foedus.frontends._keras_backend import require_keras
 def build_model(build: Callable[[], Any]) -> Any:
     """Calls a function that builds a model.
 
-    The model is as if the function were called directly, and has the same weights.
+    The model is as if the function were called directly, and has the same weights up to rounding.
 
     Args:
         build: The function. It is called directly if it does what has no time to wait, such as to make a

@@ -116,6 +116,7 @@ def merged(both: Both, read: Reader, count: Any, *, most: int) -> Any:
         return _of_part(both, rows, count - first, light=light)
 
     if width >= most:
+        # In a condition that always holds, so that it is not computed again in all loops that use it.
         return lax.cond(count > 0, lambda: part(0), lambda: jax.tree.map(jnp.zeros_like, one))
     parts = -(-most // width)
     rows = lax.map(lambda number: part(number * width), jnp.arange(parts, dtype=jnp.int32))
