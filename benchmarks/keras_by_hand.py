@@ -4,7 +4,7 @@
 
 It is what can be had from Keras: its stateless calls inside one compiled program a round, which scans over
 the clients and loops over a client's batches. Clients are padded to the longest of the workload. The kernels
-begin as zeros, for they are set anyway, and Keras takes 0.3 s to compile how random ones are drawn.
+begin as zeros, for they are set anyway, and Keras takes 0.4 s to compile how random ones are drawn.
 """
 
 from __future__ import annotations
