@@ -17,6 +17,9 @@ import pytest
 
 import foedus as fd
 from foedus.errors import TracingError
+from foedus.runtime import _columns, _local
+
+from ..laws.runtime_laws import as_cohort, on_disk, small_pieces
 
 
 def test_a_second_call_compiles_nothing():
@@ -50,6 +53,60 @@ def test_the_number_of_calls_does_not_grow_with_the_clients():
         calls.append(runtime.statistics.calls)
     assert len(set(calls)) == 1
     assert calls[0] <= 4
+
+
+@pytest.mark.parametrize("most", ["_MOST_COMPILED", "_MOST_PLANS"])
+def test_programs_and_plans_that_were_not_used_for_long_are_forgotten(
+    most: str, monkeypatch: pytest.MonkeyPatch
+):
+    def plus(number: float) -> Any:
+        @fd.computation(fd.at_clients(fd.float32))
+        def program(x: Any) -> Any:
+            return fd.federated_sum(fd.federated_map(lambda v: v + number, x))
+
+        return program
+
+    monkeypatch.setattr(_local, most, 2)
+    runtime, programs = fd.runtime.local(), [plus(float(number)) for number in range(4)]
+
+    def compiled_by(number: int) -> int:
+        before = runtime.statistics.compiled
+        with fd.use(runtime):
+            assert programs[number]([1.0, 2.0]) == 3 + 2 * number
+        return runtime.statistics.compiled - before
+
+    assert [compiled_by(number) for number in (0, 1, 2, 3)] == [1, 1, 1, 1]
+    assert [compiled_by(number) for number in (3, 2, 0, 2, 3)] == [0, 0, 1, 0, 1]
+
+
+def test_the_next_piece_is_read_while_one_is_worked_on(monkeypatch: pytest.MonkeyPatch):
+    @fd.computation(fd.at_clients(fd.sequence(fd.float32)))
+    def program(x: Any) -> Any:
+        return fd.federated_sum(fd.federated_map(lambda s: s.fold(lambda total, v: total + v, 0.0), x))
+
+    both = threading.Barrier(2, timeout=20)
+    read, call = _columns.Placed.load, _local.LocalRuntime.call
+    pieces, calls = list[int](), list[Any]()
+
+    def reading(self: Any, chosen: Any, piece: int, rooms: Any) -> Any:
+        pieces.append(piece)
+        if piece == 1:
+            both.wait()
+        return read(self, chosen, piece, rooms)
+
+    def calling(self: Any, *arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            both.wait()
+        return call(self, *arguments)
+
+    monkeypatch.setattr(_columns.Placed, "load", reading)
+    monkeypatch.setattr(_local.LocalRuntime, "call", calling)
+    clients = [[float(i), 1.0, 2.0] for i in range(100)]
+    cohort = on_disk(as_cohort(clients, program.type.parameter))
+    with fd.use(fd.runtime.local(workers=1)), small_pieces(400):
+        assert program(cohort) == sum(map(sum, clients))
+    assert pieces == [0, 1, 2]
 
 
 def test_strings_are_run_natively():

@@ -140,7 +140,7 @@ _CALLS = {"jit", "cond"}
 _PLAIN = (
     _ROUNDED | _EXACT | _LOGIC | _BITS | _MOVED | {"slice", "squeeze", "transpose", "convert_element_type"}
 )
-_PLAIN |= {"reduce_max", "reduce_min", "random_wrap", "random_unwrap", "optimization_barrier", *_CALLS}
+_PLAIN |= {"reduce_max", "reduce_min", "random_wrap", "random_unwrap", *_CALLS}
 """Operations of which either code generator makes the same bits. Not so ``pow``, ``exp`` and the like."""
 _FINITE_OF_FINITE = {"dot_general"}
 """Others that make something finite of the same numbers with either, but not the same bits."""
